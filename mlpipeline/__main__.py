@@ -1,0 +1,6 @@
+"""`python -m mlpipeline` is `mlpipeline`."""
+
+from mlpipeline.cli.main import main
+
+if __name__ == "__main__":
+    main()

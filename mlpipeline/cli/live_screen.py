@@ -1,0 +1,89 @@
+"""The live display on a terminal: running versions, counts, time left, and a table at the end."""
+
+from __future__ import annotations
+
+import time
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from mlpipeline.cli.plain_screen import PlainScreen, format_metrics, format_seconds
+from mlpipeline.records import Status
+from mlpipeline.runner.board import Board, EndedRow, RunningRow
+
+_REFRESH_SECONDS = 0.2
+_COLOURS = {Status.SUCCEEDED: "green", Status.INTERRUPTED: "yellow"}
+
+
+class LiveScreen(PlainScreen):
+    """Redraws a few lines at the bottom of the terminal; what happens scrolls past above them."""
+
+    def __init__(self, *, verbose: bool) -> None:
+        super().__init__(quiet=False, verbose=verbose)
+        self._console = Console(highlight=False)
+        self._live = Live(console=self._console, auto_refresh=False, transient=True)
+        self._live.start()
+        self._next = 0.0
+
+    def show(self, board: Board) -> None:
+        super().show(board)
+        moment = time.monotonic()
+        if moment >= self._next:
+            self._next = moment + _REFRESH_SECONDS
+            self._live.update(render_board(board), refresh=True)
+
+    def stop(self) -> None:
+        self._live.stop()
+
+    def close(self) -> None:
+        self.stop()
+        if self._ended:
+            self._console.print(render_results(self._ended))
+        super().close()
+
+    def _show_started(self, line: str) -> None:
+        pass  # the display shows it
+
+    def _print(self, text: str, *, is_problem: bool = False) -> None:
+        self._console.print(Text.from_ansi(text, style="red" if is_problem else ""))
+
+
+def render_board(board: Board) -> RenderableType:
+    """Return what is running, and the counts, as it fits the width of a terminal."""
+    table = Table.grid(padding=(0, 2))
+    for row in board.running:
+        table.add_row(*_cells(row))
+    return Group(table, Text(_counts(board), style="bold"))
+
+
+def render_results(ended: list[EndedRow]) -> Table:
+    """Return the table of the runs that have ended."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("script", "version", "status", "seconds", "metrics"):
+        table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
+    for row in ended:
+        status = Text(row.status, style=_COLOURS.get(Status(row.status), "red"))
+        table.add_row(row.script, row.version, status, f"{row.seconds:.2f}", format_metrics(row.metrics))
+    return table
+
+
+def _cells(row: RunningRow) -> list[RenderableType]:
+    report = row.progress()
+    step, total = report.get("step"), report.get("total")
+    bar = ProgressBar(total=total, completed=step or 0, width=24) if total else Text("working", style="dim")
+    done = f"{step}/{total}" if total else str(step or "")
+    spent = format_seconds(time.time() - row.started)
+    name = Text(f"{row.script}:{row.version}", overflow="ellipsis", no_wrap=True)
+    metrics = Text(format_metrics(report.get("metrics", {})), overflow="ellipsis", no_wrap=True)
+    return [name, bar, done, spent, metrics]
+
+
+def _counts(board: Board) -> str:
+    scripts = f" + {board.unlisted} scripts" if board.unlisted else ""
+    counts = f"{len(board.running)} running  {board.queued}{scripts} queued  {board.done} done  {board.failed} failed"
+    skipped = f"  {board.skipped} skipped" if board.skipped else ""
+    left = board.seconds_left()
+    return f"{counts}{skipped}" + (f"  about {format_seconds(left)} left" if left is not None else "")

@@ -1,0 +1,112 @@
+"""`mlpipeline`: without a sub-command it runs the queue.
+
+main
+    Commands.get_command      a sub-command is loaded only when it is called
+    queue                     flags -> values -> run.run_queue
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from mlpipeline.errors import EngineError, MlpError, RecordError
+
+_SUBCOMMANDS = {
+    "init": "Write a project skeleton with a working example script.",
+    "new": "Write a new model script, commented.",
+    "status": "Show what is running, queued, done and failed.",
+}
+
+
+class Commands(click.Group):
+    """Sub-commands in files of their own, so that `--help` loads none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"mlpipeline.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_SUBCOMMANDS.items()))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0].endswith(".py"):
+            ctx.fail(f"No such command '{args[0]}'. To run one script: mlpipeline --only {args[0]}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("-r", "--run", "executes", is_flag=True, help="Execution mode: run models.config and record everything.")
+@click.option("-u", "--use-history", is_flag=True, help="Skip versions that succeeded before; resume unfinished ones.")
+@click.option("-n", "--no-log", is_flag=True, help="Write neither the log nor the outputs file.")
+@click.option("-j", "--jobs", type=click.IntRange(min=1), default=1, metavar="N", help="Run N versions at once.")
+@click.option("--watch", is_flag=True, help="Stay alive when nothing is left, and run what is added.")
+@click.option("--only", multiple=True, metavar="SCRIPT[:VERSION]", help="Run nothing else; may be repeated.")
+@click.option("--timeout", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop runs after it.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, what would be skipped, and why.")
+@click.option(
+    "-C", "directory", type=click.Path(file_okay=False, path_type=Path), default=".", help="The project folder."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show what runs print, and every step.")
+@click.option("-q", "--quiet", is_flag=True, help="Show only warnings and failures.")
+@click.version_option(package_name="mlpipeline")
+@click.pass_context
+def queue(
+    context: click.Context,
+    executes: bool,
+    use_history: bool,
+    no_log: bool,
+    jobs: int,
+    watch: bool,
+    only: tuple[str, ...],
+    timeout: float | None,
+    dry_run: bool,
+    directory: Path,
+    verbose: bool,
+    quiet: bool,
+) -> None:
+    """Train and evaluate every version of every queued model script, each in a process of its own.
+
+    Without -r in test mode: models_test.config, one step each, nothing kept, stop at the first error.
+
+    Exit status: 0 all succeeded, 1 a run failed, 2 wrong use, 130 interrupted.
+    """
+    context.obj = directory
+    if context.invoked_subcommand is not None:
+        return
+    from mlpipeline.cli import run
+
+    options = run.make_options(
+        executes=executes,
+        use_history=use_history,
+        no_log=no_log,
+        jobs=jobs,
+        watch=watch,
+        only=only,
+        timeout=timeout,
+        verbose=verbose,
+    )
+    if dry_run:
+        run.print_plan(directory, options, executes=executes)
+        return
+    context.exit(run.run_queue(directory, options, executes=executes, verbose=verbose, quiet=quiet))
+
+
+def main() -> None:
+    """Run the command line; an error of the pipeline's own is one message, without a traceback."""
+    try:
+        queue(prog_name="mlpipeline")
+    except MlpError as error:
+        click.echo(f"mlpipeline: {error}", err=True)
+        sys.exit(1 if isinstance(error, (RecordError, EngineError)) else 2)

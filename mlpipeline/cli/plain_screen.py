@@ -1,0 +1,105 @@
+"""Plain lines, for pipes, files and CI."""
+
+from __future__ import annotations
+
+import logging
+
+import click
+
+from mlpipeline.records import Result, Status
+from mlpipeline.runner.board import Board, EndedRow
+
+_LOG = logging.getLogger("mlpipeline.screen")
+
+
+class PlainScreen:
+    """Prints a line when a run starts or ends, and a table at the end.
+
+    Args:
+        quiet: only warnings and failures.
+        verbose: more of the steps.
+    """
+
+    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+        self._quiet = quiet
+        self._verbose = verbose
+        self._ended: list[EndedRow] = []
+        self._last = Board()
+
+    def say(self, message: str) -> None:
+        _LOG.info("%s", message)
+        if not self._quiet:
+            self._print(message)
+
+    def warn(self, message: str) -> None:
+        _LOG.warning("%s", message)
+        self._print(f"warning: {message}", is_problem=True)
+
+    def started(self, script: str, version: str, *, resumed: bool) -> None:
+        verb = "resumes" if resumed else "runs"
+        _LOG.info("%s:%s %s", script, version, verb)
+        if not self._quiet:
+            self._show_started(f"{script}:{version} {verb}")
+
+    def ended(self, script: str, version: str | None, result: Result) -> None:
+        name = f"{script}:{version}" if version else script
+        level = logging.INFO if result.status == Status.SUCCEEDED else logging.ERROR
+        detail = format_metrics(result.metrics) if level == logging.INFO else result.error_summary
+        _LOG.log(level, "%s %s in %.2f s  %s", name, result.status, result.seconds, detail)
+        self._ended.append(EndedRow(script, version or "", result.status, result.seconds, result.metrics))
+        if level == logging.ERROR:
+            self._print(f"{name} {result.status} in {result.seconds:.2f} s: {result.error_summary}", is_problem=True)
+            self._print_error(result.error)
+        elif not self._quiet:
+            self._print(f"{name} {result.status} in {result.seconds:.2f} s  {detail}")
+
+    def printed(self, text: str) -> None:
+        if not self._quiet:
+            self._print(text.removesuffix("\n"))
+
+    def show(self, board: Board) -> None:
+        self._last = board
+
+    def stop(self) -> None:
+        """Leave the terminal as it was."""
+
+    def close(self) -> None:
+        """Print the counts."""
+        self.stop()
+        if self._quiet:
+            return
+        counts = f"{self._count(Status.SUCCEEDED)} succeeded, {self._failures()} failed"
+        skipped = f", {self._last.skipped} skipped (succeeded before)" if self._last.skipped else ""
+        left = f", {self._last.queued} left" if self._last.queued else ""
+        self._print(f"{counts}{skipped}{left}")
+
+    def _show_started(self, line: str) -> None:
+        self._print(line)
+
+    def _print(self, text: str, *, is_problem: bool = False) -> None:
+        click.echo(text, err=is_problem)
+
+    def _print_error(self, error: str) -> None:
+        if error.strip():
+            self._print(error.rstrip("\n"), is_problem=True)
+
+    def _count(self, status: Status) -> int:
+        return sum(row.status == status for row in self._ended)
+
+    def _failures(self) -> int:
+        return len(self._ended) - self._count(Status.SUCCEEDED) - self._count(Status.INTERRUPTED)
+
+
+def format_metrics(metrics: dict[str, float]) -> str:
+    """Return metrics in one line."""
+    return "  ".join(f"{name}={float(value):.4g}" for name, value in metrics.items())
+
+
+def format_seconds(seconds: float) -> str:
+    """Return a duration as people read it: 12.3 s, 4 min 05 s, 3 h 20 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds) // 60
+    if minutes < 60:
+        return f"{minutes} min {int(seconds) % 60:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,137 @@
+"""Run the queue, or say what would run: from flags to a daemon, a screen and an exit status."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+
+from mlpipeline.cli.plain_screen import PlainScreen
+from mlpipeline.errors import ConfigError, RecordError
+from mlpipeline.project import CONFIG_FILE, Project, load_project
+from mlpipeline.runner.daemon import Daemon
+from mlpipeline.runner.engine import local_engine
+from mlpipeline.runner.mode import EXECUTION, TEST, Mode
+from mlpipeline.runner.options import Options, parse_selection, select_scripts
+from mlpipeline.runner.preview import preview
+from mlpipeline.runner.queue import QueueReader, available_scripts
+from mlpipeline.runner.screen import Screen
+from mlpipeline.runner.workplace import Kept, Scratch, Viewed, Workplace
+
+_LOG = logging.getLogger("mlpipeline")
+_LOG.addHandler(logging.NullHandler())
+
+
+def make_options(
+    *,
+    executes: bool,
+    use_history: bool,
+    no_log: bool,
+    jobs: int,
+    watch: bool,
+    only: tuple[str, ...],
+    timeout: float | None,
+    verbose: bool,
+) -> Options:
+    """Return the daemon's options; in test mode nothing is kept, so there is no history to use."""
+    return Options(
+        uses_history=use_history and executes,
+        writes_logs=executes and not no_log,
+        slots=jobs,
+        watches=watch,
+        only=tuple(parse_selection(text) for text in only),
+        timeout_seconds=timeout,
+        relays_output=verbose or not executes,
+    )
+
+
+def run_queue(directory: Path, options: Options, *, executes: bool, verbose: bool, quiet: bool) -> int:
+    """Run the queue of a project folder; return the exit status.
+
+    Raises: MlpError: see `Daemon.run`.
+    """
+    mode = EXECUTION if executes else TEST
+    project = load_project(directory)
+    if options.writes_logs:
+        _log_to(project.log_file)
+    screen = _screen(quiet=quiet, verbose=verbose)
+    _LOG.info("started in %s", mode.name)
+    try:
+        workplace = Kept(project, writes_logs=options.writes_logs) if mode.keeps_records else Scratch()
+        status = _daemon(project, mode, options, screen, workplace).run()
+    except BaseException as error:
+        screen.stop()
+        _LOG.error("stopped: %s: %s", type(error).__name__, error)
+        raise
+    screen.close()
+    _LOG.info("ended with status %d", status)
+    return status
+
+
+def print_plan(directory: Path, options: Options, *, executes: bool) -> None:
+    """Print what would run, what would be skipped and why; nothing is recorded."""
+    screen = PlainScreen(quiet=False, verbose=False)
+    project = load_project(directory)
+    mode = EXECUTION if executes else TEST
+    daemon = _daemon(project, mode, options, screen, Viewed(project) if executes else Scratch())
+    for line in preview(daemon):
+        click.echo(f"{line.verb:<5} {line.script}{':' + line.version if line.version else ''}  ({line.reason})")
+
+
+def _daemon(project: Project, mode: Mode, options: Options, screen: Screen, workplace: Workplace) -> Daemon:
+    queue_file = project.root / mode.queue_file
+    return Daemon(
+        project=project,
+        mode=mode,
+        options=options,
+        engine=local_engine(),
+        workplace=workplace,
+        screen=screen,
+        read_queue=_queue_reader(project, queue_file, options, screen),
+        changed_at=lambda: _changed_at(queue_file),
+    )
+
+
+def _queue_reader(project: Project, queue_file: Path, options: Options, screen: Screen) -> Callable[[], list[str]]:
+    if options.only:
+        return lambda: select_scripts(options.only, available_scripts(project.models_dir))
+    if not queue_file.exists():
+        known = [name for name in (CONFIG_FILE, TEST.queue_file, EXECUTION.queue_file) if (project.root / name).exists()]
+        found = f"found only {', '.join(known)}" if known else "found no configuration at all"
+        raise ConfigError(
+            f"expected {queue_file.name} in {project.root}, but {found}; "
+            "write one, or begin a new project with `mlpipeline init`"
+        )
+    return QueueReader(queue_file, project.models_dir, screen.warn).read
+
+
+def _changed_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _log_to(path: Path) -> None:
+    logging.raiseExceptions = False  # a full disk is reported where the record cannot be written
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(path, encoding="utf-8")
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be written: {error.strerror}; mend it, or name another folder with outputs_dir in mlp.config"
+        ) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    _LOG.addHandler(handler)
+    _LOG.setLevel(logging.INFO)
+
+
+def _screen(*, quiet: bool, verbose: bool) -> PlainScreen:
+    if sys.stdout.isatty() and not quiet:
+        from mlpipeline.cli.live_screen import LiveScreen
+
+        return LiveScreen(verbose=verbose)
+    return PlainScreen(quiet=quiet, verbose=verbose)

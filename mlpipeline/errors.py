@@ -1,0 +1,46 @@
+"""Every exception that is raised on purpose, under one base."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MlpError(Exception):
+    """Wrong use, or surroundings that do not allow the work; the message says what to do next."""
+
+
+class ConfigError(MlpError):
+    """A configuration file cannot be read or says something that has no meaning."""
+
+
+class VersionError(MlpError):
+    """A version is incomplete, doubled or has a value that cannot be used."""
+
+
+class ScriptError(MlpError):
+    """A model script cannot be found, loaded or used."""
+
+
+class ModelDirError(MlpError):
+    """A model directory would lie outside the outputs directory, or cannot be used."""
+
+
+class RecordError(MlpError):
+    """A record cannot be written or read: disk full, no permission, a file in the way."""
+
+
+class EngineError(MlpError):
+    """Runs cannot be started."""
+
+
+class MetricError(MlpError):
+    """A metric is given something that is not a number, or is not there."""
+
+
+class DataError(MlpError):
+    """A data set is missing or is not what was expected."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean X?` for the known word that is nearest, or an empty string."""
+    nearest = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {nearest[0]}?" if nearest else ""

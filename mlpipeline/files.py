@@ -1,0 +1,88 @@
+"""Files that are never seen half written, and configuration files whose errors name a line."""
+
+from __future__ import annotations
+
+import os
+from configparser import ConfigParser, ParsingError
+from configparser import Error as ParserError
+from pathlib import Path
+
+from mlpipeline.errors import ConfigError
+
+
+def replace_file(path: Path, content: bytes | str, *, synced: bool = False) -> None:
+    """Write a file aside and move it into place, so that a reader finds the old content or the new.
+
+    Args:
+        path: the file. Its folder is made if it is missing.
+        content: text is written as UTF-8.
+        synced: survive a power cut too.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with aside.open("wb") as file:
+            file.write(data)
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def parse_config(text: str, name: str) -> ConfigParser:
+    """Parse an INI text in which keys keep their case and may stand without a value.
+
+    Args:
+        text: the content. Indented lines count as lines of their own; `#` and `;` begin comments.
+        name: what to call it in messages.
+    Raises: ConfigError: with the first line that has no meaning.
+    """
+    parser = ConfigParser(
+        allow_no_value=True,
+        strict=False,
+        delimiters=("=",),
+        comment_prefixes=("#", ";"),
+        inline_comment_prefixes=("#", ";"),
+        interpolation=None,
+        default_section="",
+    )
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string("\n".join(line.strip() for line in text.lstrip("\ufeff").splitlines()), source=name)
+    except ParsingError as error:
+        line = error.errors[0][0] if error.errors else getattr(error, "lineno", 1)
+        raise ConfigError(f"{name} line {line}: expected [SECTION] or an entry, but got {_line(text, line)!r}") from None
+    except ParserError as error:
+        raise ConfigError(f"{name} line {getattr(error, 'lineno', 1)}: {error.message.splitlines()[0]}") from None
+    return parser
+
+
+def config_lines(text: str) -> list[tuple[int, str, str]]:
+    """Return (line number, section, key) of each entry of a configuration text, sections as ("SECTION", "")."""
+    found = []
+    section = ""
+    for number, line in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+        entry = _without_comment(line)
+        if entry.startswith("[") and entry.endswith("]"):
+            section = entry[1:-1]
+            found.append((number, section, ""))
+        elif entry:
+            found.append((number, section, entry.partition("=")[0].strip()))
+    return found
+
+
+def _without_comment(line: str) -> str:
+    for mark in ("#", ";"):
+        if line.lstrip().startswith(mark):
+            return ""
+        line = line.partition(f" {mark}")[0]
+    return line.strip()
+
+
+def _line(text: str, number: int) -> str:
+    lines = text.splitlines()
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""

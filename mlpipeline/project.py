@@ -1,0 +1,130 @@
+"""Project: `mlp.config` read once, and the only owner of paths."""
+
+from __future__ import annotations
+
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlpipeline.errors import ConfigError, ModelDirError, ScriptError, did_you_mean
+from mlpipeline.files import config_lines, parse_config
+
+CONFIG_FILE = "mlp.config"
+_KEYS = ("models_dir", "outputs_dir")
+_LONGEST_NAME_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Project:
+    """A folder with `mlp.config`, the scripts it names and the outputs of their runs.
+
+    Args:
+        root: the project folder, absolute; runs have it as working directory.
+        models_dir, outputs_dir: absolute.
+        host: this machine's name, as it stands in file names.
+    """
+
+    root: Path
+    models_dir: Path
+    outputs_dir: Path
+    host: str
+
+    @property
+    def log_file(self) -> Path:
+        return self.outputs_dir / f"log-{self.host}"
+
+    @property
+    def output_file(self) -> Path:
+        return self.outputs_dir / f"output-{self.host}"
+
+    @property
+    def history_file(self) -> Path:
+        return self.outputs_dir / f"history-{self.host}"
+
+    @property
+    def status_file(self) -> Path:
+        return self.outputs_dir / f"status-{self.host}.json"
+
+    @property
+    def model_ckpts_dir(self) -> Path:
+        return self.outputs_dir / "model_ckpts"
+
+    def history_files(self) -> list[Path]:
+        """Return the journals of all hosts that share the outputs directory."""
+        return sorted(self.outputs_dir.glob("history-*"))
+
+    def script_path(self, script: str) -> Path:
+        """Return where a script lies. Raises: ScriptError: it would lie outside the models directory."""
+        path = self.models_dir / script
+        if not path.resolve().is_relative_to(self.models_dir.resolve()):
+            raise ScriptError(f"{script} leads outside {self.models_dir}; name scripts relative to that folder")
+        return path
+
+    def model_dir(self, script: str, suffix: str) -> Path:
+        """Return the folder in which the runs of a version keep their files.
+
+        Raises: ModelDirError: it would lie outside the outputs directory, or its name is too long for a file system.
+        """
+        name = f"{script.removesuffix('.py')}-{suffix}"
+        path = self.model_ckpts_dir / name
+        parts = Path(name).parts
+        if ".." in parts or "\0" in name or not path.resolve().is_relative_to(self.model_ckpts_dir.resolve()):
+            raise ModelDirError(
+                f"{script}: the suffix {suffix!r} leads outside {self.model_ckpts_dir}; choose one without '..'"
+            )
+        if any(part.startswith(".") for part in parts):
+            raise ModelDirError(f"{script}: the suffix {suffix!r} makes a hidden folder; choose one without '/.'")
+        if any(len(part.encode()) > _LONGEST_NAME_BYTES for part in parts):
+            raise ModelDirError(
+                f"{script}: the folder name {name[:40]}... is longer than {_LONGEST_NAME_BYTES} bytes; "
+                "give the version a shorter name or a model_dir_suffix"
+            )
+        return path
+
+    def lock_file(self, model_dir: Path) -> Path:
+        """Return the file that a daemon locks while it owns a model directory.
+
+        It lies beside the directories, since a script may delete its own.
+        """
+        relative = model_dir.relative_to(self.model_ckpts_dir)
+        return self.model_ckpts_dir / ".locks" / f"{relative}.lock"
+
+
+def load_project(root: Path) -> Project:
+    """Read `mlp.config` in a folder; without the file the defaults hold.
+
+    Raises: ConfigError: the folder is none, or the file has a line without meaning or an unknown key.
+    """
+    root = root.resolve()
+    if not root.is_dir():
+        raise ConfigError(f"{root} is not a folder; give the project folder with -C DIR")
+    settings = _settings(root / CONFIG_FILE)
+    return Project(
+        root=root,
+        models_dir=_folder(root, settings.get("models_dir", "models")),
+        outputs_dir=_folder(root, settings.get("outputs_dir", "outputs")),
+        host=re.sub(r"[^\w.-]", "_", socket.gethostname()) or "localhost",
+    )
+
+
+def _settings(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    parser = parse_config(text, path.name)
+    for line, section, key in config_lines(text):
+        if section != "MLP":
+            raise ConfigError(f"{path.name} line {line}: expected the section [MLP], but got [{section}]")
+        if key and key not in _KEYS:
+            raise ConfigError(f"{path.name} line {line}: {key} is not a key of [MLP]{did_you_mean(key, _KEYS)}")
+        if key and not parser["MLP"].get(key):
+            raise ConfigError(f"{path.name} line {line}: {key} needs a folder, as in `{key} = models`")
+    return dict(parser["MLP"]) if parser.has_section("MLP") else {}
+
+
+def _folder(root: Path, value: str) -> Path:
+    return (root / Path(value).expanduser()).resolve()

@@ -1,0 +1,94 @@
+"""The board: what is running, queued, done and failed at this moment, for a screen or a second terminal."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+
+class EndedRow(NamedTuple):
+    """How a version, or with version empty a script that could not be loaded, ended."""
+
+    script: str
+    version: str
+    status: str
+    seconds: float
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class RunningRow:
+    """A run that goes on.
+
+    Args:
+        started: seconds since the epoch.
+        progress_file: where the run leaves its reports.
+    """
+
+    run_id: str
+    script: str
+    version: str
+    started: float
+    progress_file: str
+
+    def progress(self) -> dict[str, Any]:
+        """Return the latest report, `step`, `total` and `metrics`; empty before the first."""
+        try:
+            report = json.loads(Path(self.progress_file).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return report if isinstance(report, dict) and report.get("run_id") == self.run_id else {}
+
+
+@dataclass(frozen=True)
+class Board:
+    """Counts of versions, but for `unlisted`: scripts whose versions are not known yet.
+
+    Args:
+        mean_seconds: of the runs that have ended; 0 before the first.
+    """
+
+    mode: str = ""
+    pid: int = 0
+    running: tuple[RunningRow, ...] = ()
+    queued: int = 0
+    unlisted: int = 0
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    slots: int = 1
+    mean_seconds: float = 0.0
+    updated: float = field(default_factory=time.time)
+
+    def seconds_left(self) -> float | None:
+        """Return an estimate until the queue is empty; None while nothing is known to base it on."""
+        if not self.mean_seconds:
+            rests = [_rest_from_progress(row) for row in self.running]
+            return max((rest for rest in rests if rest is not None), default=None) if not self.queued else None
+        rests = [self._rest_of(row) for row in self.running]
+        return (self.queued * self.mean_seconds + sum(rests)) / max(1, self.slots)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Board:
+        """Raises: ValueError, TypeError, KeyError: the text is no board."""
+        values = json.loads(text)
+        rows = tuple(RunningRow(**row) for row in values.pop("running"))
+        return cls(running=rows, **values)
+
+    def _rest_of(self, row: RunningRow) -> float:
+        rest = _rest_from_progress(row)
+        return rest if rest is not None else max(0.0, self.mean_seconds - (time.time() - row.started))
+
+
+def _rest_from_progress(row: RunningRow) -> float | None:
+    report = row.progress()
+    if not report.get("total") or not report.get("step"):
+        return None
+    spent = float(report["time"]) - row.started
+    return float(max(0.0, spent * (report["total"] / report["step"] - 1)))

@@ -1,0 +1,93 @@
+"""What each queued script holds: its versions as they were last listed, and what is left of them to run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from mlpipeline.project import Project
+from mlpipeline.records import Result, dumps
+from mlpipeline.runner.plan import Candidate, Plan, fingerprint
+from mlpipeline.runner.sources import Sources, read_sources, signature
+
+Settled = Callable[[str, str | None, str], bool]  # script, version, fingerprint
+
+
+@dataclass
+class Entry:
+    """A script, its sources when it was listed, and all its versions."""
+
+    sources: Sources
+    candidates: list[Candidate] = field(default_factory=list)
+
+
+class Catalog:
+    """Keeps a plan for each script, and makes a new one when its sources change.
+
+    Args:
+        project: where scripts and model directories lie.
+        is_settled: whether a version needs no further run.
+    """
+
+    def __init__(self, project: Project, is_settled: Settled) -> None:
+        self._project = project
+        self._is_settled = is_settled
+        self._sources: dict[str, Sources] = {}
+        self.entries: dict[str, Entry] = {}
+        self.plans: dict[str, Plan] = {}
+
+    def sources(self, script: str) -> Sources:
+        """Return a script's sources as they are now. Raises: OSError: it cannot be read."""
+        known = self._sources.get(script)
+        if known is None or signature(known.files) != known.signature:
+            path = self._project.script_path(script)
+            known = read_sources(self._project, path, known.files[1:] if known else ())
+            self._sources[script] = known
+        return known
+
+    def forget_changed(self, scripts: Sequence[str]) -> None:
+        """Drop the plans of scripts whose text, or a module's that they import, has changed."""
+        for script in scripts:
+            entry = self.entries.get(script)
+            if entry is None or signature(entry.sources.files) == entry.sources.signature:
+                continue
+            try:
+                sources = self.sources(script)
+            except OSError:
+                continue  # it is gone, or just being replaced
+            if sources.digest == entry.sources.digest:
+                entry.sources = sources
+            else:
+                del self.entries[script], self.plans[script]
+
+    def store(self, script: str, listed: Sources, result: Result) -> None:
+        """Take in what a listing has found.
+
+        Args:
+            listed: the sources that were listed; a change since then makes the plan void at the next turn.
+        Raises: ModelDirError: a version's directory would lie outside the outputs directory.
+        """
+        sources = listed
+        if seen := [path for path in result.sources if path not in map(str, listed.files)]:
+            sources = read_sources(self._project, listed.files[0], [*map(str, listed.files), *seen])
+            self._sources[script] = sources
+        entry = Entry(sources, [self._candidate(script, sources.digest, version) for version in result.versions])
+        self.entries[script] = entry
+        pending = {c.name: c for c in entry.candidates if not self._is_settled(script, c.name, c.fingerprint)}
+        self.plans[script] = Plan(pending)
+
+    def store_failure(self, script: str, listed: Sources) -> None:
+        """Remember that a script could not be listed, until it changes."""
+        self.entries[script] = Entry(listed)
+        self.plans[script] = Plan()
+
+    def _candidate(self, script: str, digest: str, version: dict[str, object]) -> Candidate:
+        parameters = dumps(version["parameters"])
+        return Candidate(
+            script=script,
+            name=str(version["name"]),
+            fingerprint=fingerprint(digest, parameters),
+            model_dir=str(self._project.model_dir(script, str(version["suffix"]))),
+            seed=int(str(version["seed"])),
+            parameters=parameters,
+        )

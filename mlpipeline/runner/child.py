@@ -1,0 +1,323 @@
+"""The process of a run: it prepares itself, executes the job and leaves a result file.
+
+run_job
+    _prepare              output file, working directory, import path, device, threads
+    _Run.work             lock -> libraries -> seed -> execute.load_model -> list_versions or run_version
+    files.replace_file    the result, written aside and moved into place
+"""
+
+from __future__ import annotations
+
+import atexit
+import faulthandler
+import importlib
+import logging
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn, TextIO
+
+from filelock import FileLock, Timeout
+
+from mlpipeline.errors import MlpError, ModelDirError
+from mlpipeline.files import replace_file
+from mlpipeline.records import Job, Result, Status, dumps, now
+from mlpipeline.runner.execute import list_versions, load_model, run_version
+from mlpipeline.runner.sources import is_project_file
+from mlpipeline.scripting import log_to
+
+PROGRESS_SECONDS = 0.2
+LOCK_SECONDS = 15.0
+EXIT_NO_RESULT = 74  # the result could not be written; EX_IOERR of sysexits.h
+_RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
+_PACKAGE_FOLDER = os.path.dirname(_RUNNER_FOLDER)
+_OUTER_FRAMES = (_RUNNER_FOLDER, "<frozen importlib")
+_SEEDED = frozenset({"numpy", "torch"})
+
+
+def run_job(job: Job) -> NoReturn:
+    """Execute a job in this process, leave its result file, and end the process."""
+    code = 0
+    try:
+        _prepare(job)
+        result = _Run(job).result()
+        _finish_threads_and_hooks()
+        replace_file(Path(job.result_file), result.to_json())
+    except BaseException:  # the last frame of the process: nothing may unwind into the fork server
+        traceback.print_exc()
+        code = EXIT_NO_RESULT
+    finally:
+        _flush()
+        os._exit(code)
+
+
+class _Run:
+    """One job, from its start to its result."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._started = time.perf_counter()
+        self._lock: FileLock | None = None
+        self._values: dict[str, Any] = {}
+
+    def result(self) -> Result:
+        """Do the work; whatever the script does wrong becomes a value."""
+        try:
+            self.work()
+            return self._result(Status.SUCCEEDED)
+        except KeyboardInterrupt as error:
+            return self._failure(Status.INTERRUPTED, error, "interrupted")
+        except SystemExit as error:
+            return self._failure(Status.FAILED, error, f"the script called sys.exit({error.code!r})")
+        except BaseException as error:  # user code may raise anything
+            return self._failure(Status.FAILED, error, _summary(error))
+
+    def work(self) -> None:
+        """List the versions of a script, or run one."""
+        job = self.job
+        if job.keeps_files:
+            self._hold_lock()
+        for name in job.imports:
+            import_library(name)
+        seed_everything(job.seed)
+        already_loaded = set(sys.modules)
+        model = load_model(job)
+        if job.version is None:
+            self._values["versions"] = tuple(list_versions(job, model))
+            return
+        if _SEEDED.intersection(set(sys.modules) - already_loaded):
+            seed_everything(job.seed)
+        model._reporter = _Progress(job)
+        metrics, outputs, steps = run_version(job, model, started=self._model_dir_is_ready)
+        self._values.update(metrics=metrics, outputs=outputs, steps=steps)
+
+    def _hold_lock(self) -> None:
+        lock = FileLock(Path(self.job.model_dir, ".lock"), timeout=LOCK_SECONDS)
+        Path(self.job.model_dir).mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise ModelDirError(
+                f"{self.job.model_dir} is still in use by the process of an earlier run; "
+                "end that process, then start again"
+            ) from None
+        self._lock = lock
+
+    def _model_dir_is_ready(self) -> None:
+        """Mend what the script's own clean_model_dir may have removed, and keep the code that runs."""
+        if not self.job.keeps_files:
+            return
+        if not Path(self.job.model_dir, ".lock").exists():
+            self._hold_lock()
+        _restore_output(Path(self.job.output_file))
+        _copy_sources(self.job, loaded_sources(self.job))
+
+    def _failure(self, status: Status, error: BaseException, summary: str) -> Result:
+        text = script_traceback(error)
+        if self.job.keeps_files:
+            sys.stderr.write(text)
+        return self._result(status, error=text, error_summary=summary)
+
+    def _result(self, status: Status, **values: Any) -> Result:
+        job = self.job
+        return Result(
+            run_id=job.run_id,
+            status=status,
+            ended=now(),
+            seconds=round(time.perf_counter() - self._started, 6),
+            peak_memory_mb=peak_memory_mb(resource.getrusage(resource.RUSAGE_SELF)),
+            libraries=_library_versions(job.imports),
+            sources=tuple(str(path) for path in loaded_sources(job)),
+            **self._values,
+            **values,
+        )
+
+
+class _Progress:
+    """Leaves the latest report in a file, a few times a second at most."""
+
+    def __init__(self, job: Job) -> None:
+        self._run_id = job.run_id
+        self._path = Path(job.result_file).with_name("progress.json")
+        self._next = 0.0
+
+    def __call__(self, step: int, total: int | None, metrics: Mapping[str, float]) -> None:
+        moment = time.monotonic()
+        if moment < self._next:
+            return
+        self._next = moment + PROGRESS_SECONDS
+        report = {"run_id": self._run_id, "step": step, "total": total, "metrics": metrics, "time": time.time()}
+        replace_file(self._path, dumps(report))
+
+
+def import_library(name: str) -> None:
+    """Import `package.module`, or `package.module:name` where the name may be a module too.
+
+    Raises: whatever the library raises, ImportError where it is not installed.
+    """
+    module_name, _, member = name.partition(":")
+    module = importlib.import_module(module_name)
+    if member and member != "*" and not hasattr(module, member):
+        importlib.import_module(f"{module_name}.{member}")
+
+
+def seed_everything(seed: int) -> None:
+    """Seed random, and NumPy and torch where they are loaded."""
+    random.seed(seed)
+    if (numpy := sys.modules.get("numpy")) is not None:
+        numpy.random.seed(seed)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.manual_seed(seed)
+
+
+def loaded_sources(job: Job) -> list[Path]:
+    """Return the project-local files behind the modules that this process has loaded."""
+    root, models_dir = Path(job.root), Path(job.models_dir)
+    found: dict[Path, None] = {Path(path): None for path in job.sources}
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        if file and str(file).startswith((job.root, job.models_dir)):
+            path = Path(file).resolve()
+            if is_project_file(path, root, models_dir):
+                found[path] = None
+    return list(found)
+
+
+def script_traceback(error: BaseException) -> str:
+    """Return a traceback that begins at the script, without the frames of the runner around it.
+
+    An error of the pipeline's own that no frame of the script leads to is a message without a traceback.
+    """
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUTER_FRAMES):
+        frames = frames.tb_next
+    if isinstance(error, MlpError) and all(_is_ours(frame) for frame, _ in traceback.walk_tb(frames)):
+        frames = None
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def peak_memory_mb(usage: resource.struct_rusage) -> float:
+    """Return the largest resident set in MiB; the unit of ru_maxrss is the platform's."""
+    return round(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
+
+
+def _prepare(job: Job) -> None:
+    _capture_output(Path(job.output_file))
+    if job.keeps_files:
+        print(f"--- {job.script}:{job.version} {job.run_id} ---")
+    os.chdir(job.root)
+    script_folder = os.path.dirname(os.path.join(job.models_dir, job.script))
+    sys.path[:0] = list(dict.fromkeys([script_folder, job.models_dir]))
+    sys.path.append(job.root)
+    sys.argv = [os.path.join(job.models_dir, job.script)]
+    if job.device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = job.device
+    _limit_threads(job.threads)
+    log_to(Path(job.log_file) if job.log_file else None, f"{job.script}:{job.version}")
+
+
+def _capture_output(path: Path) -> None:
+    """Send what this process prints, from C too, to a file, line by line: a crash must not lose the last lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    sys.stdout = _line_buffered(1)
+    sys.stderr = _line_buffered(2)
+    faulthandler.enable()
+
+
+def _line_buffered(descriptor: int) -> TextIO:
+    return open(
+        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+
+
+def _restore_output(path: Path) -> None:
+    """Put the output back at its place where the script has removed it together with its folder."""
+    if path.exists() and os.path.samestat(os.stat(path), os.fstat(1)):
+        return
+    _flush()
+    size = os.fstat(1).st_size
+    printed = os.pread(1, size, 0) if size else b""
+    _capture_output(path)
+    os.write(1, printed)
+
+
+def _limit_threads(count: int) -> None:
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = str(count)
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(count)
+    if count > 1 and "numpy" in sys.modules and "threadpoolctl" in sys.modules:
+        sys.modules["threadpoolctl"].threadpool_limits(count)
+
+
+def _copy_sources(job: Job, sources: list[Path]) -> None:
+    target = Path(job.model_dir, "code", job.source_digest[:12])
+    for path in sources:
+        base = job.models_dir if path.is_relative_to(job.models_dir) else job.root
+        copy = target / (path.relative_to(base) if path.is_relative_to(base) else path.name)
+        if not copy.exists() and path.is_file():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
+
+
+def _library_versions(imports: tuple[str, ...]) -> dict[str, str]:
+    names = {name.partition(":")[0].partition(".")[0] for name in imports} - sys.stdlib_module_names
+    versions = {name: getattr(sys.modules.get(name), "__version__", None) for name in sorted(names)}
+    return {name: str(version) for name, version in versions.items() if version is not None}
+
+
+def _finish_threads_and_hooks() -> None:
+    """Do what an ordinary end of Python does for the script: join its threads, run its atexit hooks."""
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass  # the disk is full, or the script closed the stream: nothing is left to tell
+    logging.shutdown()
+
+
+def _summary(error: BaseException) -> str:
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def _is_ours(frame: FrameType) -> bool:
+    return frame.f_code.co_filename.startswith(_PACKAGE_FOLDER)
+
+
+def main() -> NoReturn:
+    """Execute the job in JSON on standard input; where processes cannot be forked, each run starts here.
+
+    Standard input stays open as long as the daemon lives.
+    """
+    job = Job.from_json(sys.stdin.readline())
+    lifeline = os.dup(0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
+    run_job(job)
+
+
+def _end_with(lifeline: int) -> None:
+    os.read(lifeline, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main()

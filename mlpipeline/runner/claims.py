@@ -1,0 +1,96 @@
+"""Which daemon may run in a model directory, and what became of runs whose daemon died."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from mlpipeline.errors import RecordError
+from mlpipeline.project import Project
+from mlpipeline.records import Record, Status, now
+from mlpipeline.runner.journal import Journal
+from mlpipeline.runner.outcome import read_result
+
+
+class Claims:
+    """The directories that this daemon owns: from before a run starts until its end is recorded."""
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._held: dict[str, FileLock] = {}
+
+    def take(self, model_dir: str) -> bool:
+        """Claim a directory; False when another daemon has it.
+
+        Raises: RecordError: the outputs directory cannot be written.
+        """
+        path = self._project.lock_file(Path(model_dir))
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(path, timeout=0)
+            lock.acquire()
+        except Timeout:
+            return False
+        except OSError as error:
+            raise RecordError(f"{path} cannot be written: {error.strerror}; make room or mend the permissions") from error
+        self._held[model_dir] = lock
+        return True
+
+    def release(self, model_dir: str) -> None:
+        """Give a directory back."""
+        if lock := self._held.pop(model_dir, None):
+            lock.release()
+
+
+def is_held_elsewhere(path: Path) -> bool:
+    """Tell whether some process holds a lock file, without making one."""
+    if not path.exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def settle_abandoned(journal: Journal, claims: Claims, project: Project) -> list[Record]:
+    """End every run in the journal whose daemon and process are gone, and return what was recorded.
+
+    A run that had left its result counts as what the result says: its daemon died before it could record it.
+    """
+    settled = []
+    for start in list(journal.open.values()):
+        model_dir = start.details.get("model_dir")
+        if not isinstance(model_dir, str) or not _belongs(project, model_dir):
+            continue
+        if is_held_elsewhere(Path(model_dir, ".lock")) or not claims.take(model_dir):
+            continue
+        try:
+            journal.refresh()
+            if start.run_id in journal.open:
+                settled.append(_settle(start, journal))
+        finally:
+            claims.release(model_dir)
+    return settled
+
+
+def settle_in(model_dir: str, journal: Journal) -> None:
+    """End the abandoned runs of a directory that this daemon has claimed."""
+    for start in list(journal.open.values()):
+        if start.details.get("model_dir") == model_dir:
+            _settle(start, journal)
+
+
+def _settle(start: Record, journal: Journal) -> Record:
+    result = read_result(Path(str(start.details["model_dir"]), "result.json"), start.run_id)
+    found = {"metrics": result.metrics, "seconds": result.seconds, "ended": result.ended} if result else {}
+    details = {**start.details, "recorded": now(), "ended": now(), "recovered": result is not None, **found}
+    status = result.status if result is not None else Status.INTERRUPTED
+    end = Record("end", start.run_id, start.script, start.version, status, start.fingerprint, details)
+    journal.append(end)
+    return end
+
+
+def _belongs(project: Project, model_dir: str) -> bool:
+    return Path(model_dir).is_relative_to(project.model_ckpts_dir)

@@ -1,0 +1,387 @@
+"""The daemon: from the queue file to recorded results.
+
+Daemon.run
+    _fill_slots               while a slot is free
+        QueueReader.read      the queue, as it is now
+        plan.next_run         the one decision
+        _list or _start       claim the directory, record the start, hand the job to the engine
+    Engine.wait               until a process ends
+    _finish                   outcome.judge -> journal -> outputs file -> screen
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlpipeline.errors import ModelDirError
+from mlpipeline.project import Project
+from mlpipeline.records import Job, Result, Status, now
+from mlpipeline.runner.board import Board, RunningRow
+from mlpipeline.runner.catalog import Catalog
+from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
+from mlpipeline.runner.mode import Mode
+from mlpipeline.runner.options import Options, check_versions
+from mlpipeline.runner.outcome import judge, read_result
+from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Start, Wait, is_settled, next_run
+from mlpipeline.runner.screen import Screen
+from mlpipeline.runner.sources import Sources
+from mlpipeline.runner.workplace import Places, Taken, Workplace
+
+GRACE_SECONDS = 10.0
+_TICK_SECONDS = 0.1
+_BUSY_SECONDS = 0.5
+_SETTLING_SECONDS = 0.5
+_BOARD_SECONDS = 1.0
+
+
+@dataclass
+class Active:
+    """A process that goes on: a run or, with candidate None, the listing of a script's versions."""
+
+    job: Job
+    candidate: Candidate | None
+    sources: Sources
+    slot: int
+    started: float
+    told: tuple[Status, str] | None = None
+    kill_at: float | None = None
+    printed_bytes: int = 0
+
+
+@dataclass
+class Tally:
+    """What has happened since the daemon was started."""
+
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Daemon:
+    """Runs a queue with one engine in one workplace.
+
+    Args:
+        read_queue: returns the scripts to run, in order, as the queue file says at this moment.
+        changed_at: when the queue file was last written, seconds since the epoch.
+    """
+
+    project: Project
+    mode: Mode
+    options: Options
+    engine: Engine
+    workplace: Workplace
+    screen: Screen
+    read_queue: Callable[[], list[str]]
+    changed_at: Callable[[], float]
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        self.catalog = Catalog(self.project, self._is_settled)
+        self._session: dict[tuple[str, str | None], Outcome] = {}
+        self._active: dict[str, Active] = {}
+        self._elsewhere: dict[str, float] = {}
+        self._unlistable: dict[str, str] = {}
+        self._free_slots = list(range(self.options.slots))
+        self._devices = gpu_devices()
+        self._threads = threads_per_run(self.options.slots)
+        self._listings = Path(tempfile.mkdtemp(prefix="mlpipeline-listing-"))
+        self._interrupts = 0
+        self._stopping = False
+        self._board_at = 0.0
+        self._scripts: list[str] = []
+
+    def run(self) -> int:
+        """Run until nothing is left, a failure halts the mode, or a signal comes.
+
+        Returns: exit status: 0 all succeeded, 1 a run failed, 130 interrupted.
+        Raises: MlpError: the queue or a selection has no meaning, or nothing can be recorded any more.
+        """
+        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            self.workplace.open(self.screen)
+            while self._turn():
+                pass
+            self.screen.show(self._board())
+        finally:
+            self.close()
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+        if self._interrupts:
+            return 130
+        return 1 if self.tally.failed else 0
+
+    def list_all(self) -> dict[str, str]:
+        """List the versions of every queued script; return, in the order of the queue, why a listing failed, or ""."""
+        self.workplace.open(self.screen)
+        self._scripts = self.read_queue()
+        for script in list(self._scripts):
+            self._list(script)
+            while self._active and not self._interrupts:
+                for ended in self.engine.wait(_TICK_SECONDS):
+                    self._finish(ended)
+        return {script: self._unlistable.get(script, "") for script in self._scripts}
+
+    def close(self) -> None:
+        """Kill what still runs and give everything back."""
+        self.engine.close()
+        self.workplace.close()
+        shutil.rmtree(self._listings, ignore_errors=True)
+
+    def _turn(self) -> bool:
+        """Fill the slots, wait a moment, take in what has ended; return whether to go on."""
+        choice = self._fill_slots()
+        if not self._active and (self._stopping or (choice is None and not self._may_come_more())):
+            return False
+        self._show()
+        for ended in self.engine.wait(_TICK_SECONDS):
+            self._finish(ended)
+        self._heed_signals()
+        self._heed_deadlines()
+        self._relay_output()
+        return True
+
+    def _may_come_more(self) -> bool:
+        # a queue file that was written a moment ago may still be half saved
+        return self.options.watches or time.time() - self.changed_at() < _SETTLING_SECONDS
+
+    def _fill_slots(self) -> Choice:
+        """Start what can be started; return the choice that ended it."""
+        if not self._free_slots or self._stopping:
+            return Wait()
+        self._scripts = self.read_queue()
+        self.catalog.forget_changed(self._scripts)
+        while self._free_slots and not self._stopping:
+            choice = next_run(self._scripts, self.catalog.plans, self._listing(), self._busy_dirs())
+            if isinstance(choice, Start):
+                self._start(choice.candidate)
+            elif isinstance(choice, List):
+                self._list(choice.script)
+            else:
+                return choice
+        return Wait()
+
+    def _listing(self) -> set[str]:
+        return {active.job.script for active in self._active.values() if active.candidate is None}
+
+    def _busy_dirs(self) -> set[str]:
+        moment = time.monotonic()
+        self._elsewhere = {folder: until for folder, until in self._elsewhere.items() if until > moment}
+        return {active.candidate.model_dir for active in self._active.values() if active.candidate} | set(
+            self._elsewhere
+        )
+
+    def _is_settled(self, script: str, version: str | None, fingerprint: str) -> bool:
+        if not self.options.includes(script, version):
+            return True
+        in_session = self._session.get((script, version))
+        in_history = self.workplace.last(script, version)
+        settled = is_settled(fingerprint, in_session, in_history, uses_history=self.options.uses_history)
+        self.tally.skipped += settled and in_session is None
+        return settled
+
+    def _list(self, script: str) -> None:
+        run_id = new_run_id()
+        folder = self._listings / run_id
+        places = Places(str(folder), str(folder / "result.json"), str(folder / "stdout.log"))
+        try:
+            sources = self.catalog.sources(script)
+        except OSError:
+            self._scripts.remove(script)  # it vanished since the queue was read; the next reading says so
+            return
+        self._begin(self._job(run_id, script, None, places, sources, slot=self._free_slots[0]), None, sources)
+
+    def _start(self, candidate: Candidate) -> None:
+        taken = self.workplace.take(candidate, uses_history=self.options.uses_history)
+        if taken is Taken.BUSY:
+            self._elsewhere[candidate.model_dir] = time.monotonic() + _BUSY_SECONDS
+            return
+        if taken is Taken.DONE:
+            self.tally.skipped += 1
+            del self.catalog.plans[candidate.script].pending[candidate.name]
+            return
+        run_id = new_run_id()
+        slot = self._free_slots[0]
+        sources = self.catalog.entries[candidate.script].sources
+        places = self.workplace.places(candidate, run_id, slot)
+        job = self._job(run_id, candidate.script, candidate, places, sources, slot)
+        self.workplace.begin(job, candidate)
+        self._begin(job, candidate, sources)
+        self.screen.started(job.script, candidate.name, resumed=not job.clean_model_dir)
+
+    def _begin(self, job: Job, candidate: Candidate | None, sources: Sources) -> None:
+        self._active[job.run_id] = Active(job, candidate, sources, self._free_slots.pop(0), time.monotonic())
+        self.engine.start(job)
+
+    def _job(
+        self, run_id: str, script: str, candidate: Candidate | None, places: Places, sources: Sources, slot: int
+    ) -> Job:
+        return Job(
+            run_id=run_id,
+            script=script,
+            version=candidate.name if candidate else None,
+            root=str(self.project.root),
+            models_dir=str(self.project.models_dir),
+            model_dir=places.model_dir,
+            result_file=places.result_file,
+            output_file=places.output_file,
+            log_file=places.log_file,
+            is_test=self.mode.runs_one_step,
+            keeps_files=self.mode.keeps_model_dir and candidate is not None,
+            clean_model_dir=not (candidate and self._resumes(candidate)),
+            seed=candidate.seed if candidate else 0,
+            device=self._devices[slot % len(self._devices)] if self._devices else None,
+            threads=self._threads,
+            imports=sources.imports,
+            sources=tuple(map(str, sources.files)),
+            source_digest=sources.digest,
+        )
+
+    def _resumes(self, candidate: Candidate) -> bool:
+        last = self.workplace.last(candidate.script, candidate.name)
+        unfinished = last is not None and Status(last.status).can_resume
+        return self.options.uses_history and unfinished and last.fingerprint == candidate.fingerprint
+
+    def _finish(self, ended: Exit) -> None:
+        active = self._active[ended.run_id]
+        self._relay(active)
+        job = active.job
+        found = read_result(Path(job.result_file), job.run_id)
+        result = judge(job, found, ended, active.told, time.monotonic() - active.started)
+        if active.candidate is None:
+            self._finish_listing(active, result)
+        else:
+            self._finish_run(active, active.candidate, result)
+        del self._active[ended.run_id]
+        self._free_slots.append(active.slot)
+        if result.status != Status.SUCCEEDED and self.mode.halts_on_failure:
+            self._stop_runs(Status.INTERRUPTED)
+
+    def _finish_run(self, active: Active, candidate: Candidate, result: Result) -> None:
+        self.workplace.end(active.job, candidate, result)
+        self._session[candidate.script, candidate.name] = Outcome(result.status, candidate.fingerprint)
+        if (plan := self.catalog.plans.get(candidate.script)) is not None:
+            # a plan made from a changed script meanwhile holds another fingerprint, and decides by itself
+            if plan.pending.get(candidate.name, candidate).fingerprint == candidate.fingerprint:
+                plan.pending.pop(candidate.name, None)
+        self.tally.seconds += result.seconds
+        self._count(result)
+        self.screen.ended(candidate.script, candidate.name, result)
+
+    def _finish_listing(self, active: Active, result: Result) -> None:
+        script = active.job.script
+        if result.status == Status.SUCCEEDED:
+            check_versions(self.options.only, script, [str(version["name"]) for version in result.versions])
+            try:
+                self.catalog.store(script, active.sources, result)
+                return
+            except ModelDirError as error:
+                result = Result(result.run_id, Status.FAILED, now(), error=str(error), error_summary=str(error))
+        self.catalog.store_failure(script, active.sources)
+        self._unlistable[script] = result.error_summary
+        if active.told is not None and active.told[0] is Status.INTERRUPTED:
+            return
+        self.workplace.end_listing(script, active.sources.digest, result)
+        self._count(result)
+        self.screen.ended(script, None, result)
+
+    def _count(self, result: Result) -> None:
+        if result.status == Status.SUCCEEDED:
+            self.tally.done += 1
+        elif result.status != Status.INTERRUPTED:
+            self.tally.failed += 1
+
+    def _on_signal(self, *_: object) -> None:
+        self._interrupts += 1
+
+    def _heed_signals(self) -> None:
+        if self._interrupts and not self._stopping:
+            self.screen.say(f"stopping; runs have {GRACE_SECONDS:.0f} s to end, Ctrl-C again ends them at once")
+            self._stop_runs(Status.INTERRUPTED)
+        if self._interrupts > 1:
+            for active in self._active.values():
+                active.kill_at = 0.0
+
+    def _stop_runs(self, status: Status) -> None:
+        self._stopping = True
+        for active in self._active.values():
+            self._tell(active, status)
+
+    def _tell(self, active: Active, status: Status) -> None:
+        if active.told is None:
+            active.told = (status, now())
+            active.kill_at = time.monotonic() + GRACE_SECONDS
+            self.engine.signal(active.job.run_id, signal.SIGINT)
+
+    def _heed_deadlines(self) -> None:
+        moment = time.monotonic()
+        limit = self.options.timeout_seconds
+        for active in self._active.values():
+            if limit is not None and moment - active.started > limit:
+                self._tell(active, Status.TIMED_OUT)
+            if active.kill_at is not None and moment > active.kill_at:
+                self.engine.signal(active.job.run_id, signal.SIGKILL)
+
+    def _relay_output(self) -> None:
+        for active in self._active.values():
+            self._relay(active)
+
+    def _relay(self, active: Active) -> None:
+        if not self.options.relays_output or active.candidate is None:
+            return
+        try:
+            with open(active.job.output_file, "rb") as file:
+                file.seek(active.printed_bytes)
+                printed = file.read()
+        except OSError:
+            return
+        active.printed_bytes += len(printed)
+        if printed:
+            self.screen.printed(printed.decode(errors="replace"))
+
+    def _show(self) -> None:
+        board = self._board()
+        self.screen.show(board)
+        if time.monotonic() >= self._board_at:
+            self._board_at = time.monotonic() + _BOARD_SECONDS
+            self.workplace.show(board)
+
+    def _board(self) -> Board:
+        runs = [active for active in self._active.values() if active.candidate is not None]
+        rows = tuple(_row(active) for active in runs)
+        plans = [self.catalog.plans.get(script) for script in self._scripts]
+        ended = self.tally.done + self.tally.failed
+        return Board(
+            mode=self.mode.name,
+            pid=os.getpid(),
+            running=rows,
+            queued=max(0, sum(len(plan.pending) for plan in plans if plan) - len(rows)),
+            unlisted=sum(plan is None for plan in plans),
+            done=self.tally.done,
+            failed=self.tally.failed,
+            skipped=self.tally.skipped,
+            slots=self.options.slots,
+            mean_seconds=self.tally.seconds / ended if ended else 0.0,
+        )
+
+
+def new_run_id() -> str:
+    """Return an id that is unique and sorts by time."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
+
+
+def _row(active: Active) -> RunningRow:
+    job = active.job
+    since = time.time() - (time.monotonic() - active.started)
+    progress_file = str(Path(job.result_file).with_name("progress.json"))
+    return RunningRow(job.run_id, job.script, str(job.version), since, progress_file)

@@ -1,0 +1,209 @@
+"""A small process that has imported the libraries and forks one child a run.
+
+It never runs user code, makes no CUDA call and has one thread. Its memory is shared with every child, so a
+child starts in milliseconds with torch already there.
+
+Messages, one JSON object a line:
+    in:   {"op": "preload", "modules": [...]}   {"op": "run", "job": {...}}   {"op": "signal", "run_id", "signal"}
+    out:  {"event": "preloaded", "failed": {...}}   {"event": "started", "run_id"}   {"event": "refused", "run_id"}
+          {"event": "exited", "run_id", "code", "peak_memory_mb"}
+
+A library that starts a thread while it is imported makes forking unsafe: from then on every run is refused, and
+the daemon starts another server without that library.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import gc
+import importlib.util
+import os
+import selectors
+import signal
+import socket
+import sys
+import sysconfig
+from typing import Any
+
+from mlpipeline.records import Job
+from mlpipeline.runner import child
+from mlpipeline.runner.channel import Channel
+
+# what the first training step, the first split or the first data set pulls in, each as costly as its library
+PULLED_IN_LATE = {
+    "torch": ("torch._dynamo", "torch.utils.data", "torch.utils._foreach_utils", "torch.distributed"),
+    "numpy": ("numpy.random", "threadpoolctl"),
+}
+_PR_SET_PDEATHSIG = 1
+
+
+class ForkServer:
+    """Serves one daemon over a socket, and ends with it."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._channel = Channel(connection)
+        self._runs: dict[int, str] = {}  # run ids by process id
+        self._may_fork = True
+        self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def serve(self) -> None:
+        """Answer messages and report ends until the daemon closes its side or dies."""
+        signal.signal(signal.SIGTERM, self._end)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(self._wake_writer, warn_on_full_buffer=False)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            selector.register(self._wake_reader, selectors.EVENT_READ)
+            while True:
+                ready = {key.fd for key, _ in selector.select()}
+                if self._wake_reader in ready:
+                    os.read(self._wake_reader, 4096)
+                self._reap()
+                if self._channel.fileno() in ready:
+                    messages = self._channel.read()
+                    if messages is None:
+                        self._end()
+                    for message in messages or ():
+                        self._answer(message)
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        if message["op"] == "preload":
+            self._send({"event": "preloaded", "failed": preload(message["modules"])})
+            self._may_fork = thread_count() == 1
+        elif message["op"] == "run" and not self._may_fork:
+            self._send({"event": "refused", "run_id": message["job"]["run_id"]})
+        elif message["op"] == "run":
+            self._fork(message["job"])
+        else:
+            self._signal(message["run_id"], message["signal"])
+
+    def _fork(self, values: dict[str, Any]) -> None:
+        server_pid = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._runs[pid] = values["run_id"]
+            self._send({"event": "started", "run_id": values["run_id"]})
+            return
+        try:
+            self._become_child(server_pid)
+            child.run_job(Job(**values))
+        finally:
+            os._exit(child.EXIT_NO_RESULT)
+
+    def _become_child(self, server_pid: int) -> None:
+        os.setsid()
+        end_with_parent(server_pid, signal.SIGKILL)
+        signal.set_wakeup_fd(-1)
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._channel.close()
+        os.close(self._wake_reader)
+        os.close(self._wake_writer)
+        atexit._clear()
+        gc.enable()
+
+    def _reap(self) -> None:
+        while self._runs:
+            pid, status, usage = os.wait4(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            run_id = self._runs.pop(pid, None)
+            if run_id is None:
+                continue
+            _kill_group(pid)  # what the run started itself must not outlive it
+            code = os.waitstatus_to_exitcode(status)
+            self._send(
+                {"event": "exited", "run_id": run_id, "code": code, "peak_memory_mb": child.peak_memory_mb(usage)}
+            )
+
+    def _signal(self, run_id: str, number: int) -> None:
+        for pid, running in self._runs.items():
+            if running != run_id:
+                continue
+            if number == signal.SIGKILL:
+                _kill_group(pid)
+            os.kill(pid, number)  # the leader alone is told to stop; what it has started follows it
+
+    def _send(self, message: dict[str, Any]) -> None:
+        if not self._channel.send(message):
+            self._end()
+
+    def _end(self, *_: object) -> None:
+        for pid in self._runs:
+            _kill_group(pid)
+            os.kill(pid, signal.SIGKILL)  # one that has no group of its own yet
+        os._exit(0)
+
+
+def preload(modules: list[str]) -> dict[str, str]:
+    """Import libraries, and what they pull in late, so that children find them loaded.
+
+    Returns: for each module that is not loaded now, why.
+    """
+    failed: dict[str, str] = {}
+    for name in modules:
+        top = name.partition(":")[0].partition(".")[0]
+        if not is_library(top):
+            continue
+        for wanted in (name, *PULLED_IN_LATE.get(top, ())):
+            try:
+                child.import_library(wanted)
+            except BaseException as error:  # a library may do anything while it is imported
+                failed[wanted] = f"{type(error).__name__}: {error}"
+    gc.collect()
+    gc.freeze()
+    return failed
+
+
+def is_library(name: str) -> bool:
+    """Tell whether a top-level module is installed for good: from the standard library or site-packages.
+
+    What is installed to be edited stays out, since a loaded module does not see the edit.
+    """
+    if name in sys.modules or name in sys.stdlib_module_names:
+        return name != "__main__"
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError, AttributeError):
+        return False
+    origin = spec.origin if spec is not None else None
+    folders = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib"))
+    return origin is not None and origin.startswith(folders)
+
+
+def thread_count() -> int:
+    """Return how many threads this process has; 1 where the system does not tell."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return 1
+
+
+def end_with_parent(parent_pid: int, number: int) -> None:
+    """Have this process get a signal when its parent dies, however that happens; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
+    if os.getppid() != parent_pid:  # it died before the call above
+        os._exit(child.EXIT_NO_RESULT)
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def main() -> None:
+    """Serve the daemon: its socket's descriptor and its process id are the arguments."""
+    gc.disable()
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    connection.set_inheritable(False)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides what Ctrl-C means
+    end_with_parent(int(sys.argv[2]), signal.SIGTERM)
+    ForkServer(connection).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,120 @@
+"""The journal of runs: one line when a run starts and one when it ends, synced before anything else happens."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mlpipeline.errors import RecordError
+from mlpipeline.project import Project
+from mlpipeline.records import Record
+from mlpipeline.runner.plan import Outcome
+
+Key = tuple[str, str | None]
+
+
+class Journal:
+    """Follows the journals of all hosts and appends to this host's.
+
+    Args:
+        project: owns the files.
+        warn: told once of each damaged line.
+        on_end: told of each end, as it is read.
+
+    Attributes:
+        last: how each version ended last.
+        open: starts without an end, by run.
+    """
+
+    def __init__(
+        self, project: Project, warn: Callable[[str], None], on_end: Callable[[Record], None] = lambda record: None
+    ) -> None:
+        self._project = project
+        self._on_end = on_end
+        self._warn = warn
+        self._offsets: dict[Path, int] = {}
+        self._line_counts: dict[Path, int] = {}
+        self.last: dict[Key, Outcome] = {}
+        self.open: dict[str, Record] = {}
+
+    def refresh(self) -> None:
+        """Read what was appended since the last call, by whomever.
+
+        Raises: RecordError: a journal cannot be read.
+        """
+        for path in self._project.history_files():
+            try:
+                self._follow(path)
+            except OSError as error:
+                raise RecordError(f"{path} cannot be read: {error.strerror}; mend it or move it away") from error
+
+    def append(self, record: Record) -> None:
+        """Write a record so that it survives a power cut.
+
+        Raises: RecordError: it could not be written; what stood there before is unchanged.
+        """
+        append_line(self._project.history_file, record.to_line(), synced=True)
+        self.refresh()
+
+    def _follow(self, path: Path) -> None:
+        offset = self._offsets.get(path, 0)
+        if os.stat(path).st_size <= offset:
+            return
+        with path.open("rb") as file:
+            file.seek(offset)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # torn by a crash, or just being written: the next turn will tell
+                offset += len(line)
+                self._take(path, line)
+        self._offsets[path] = offset
+
+    def _take(self, path: Path, line: bytes) -> None:
+        number = self._line_counts[path] = self._line_counts.get(path, 0) + 1
+        if not line.strip():
+            return
+        try:
+            record = Record.from_line(line)
+        except RecordError as error:
+            self._warn(f"{path.name} line {number} is damaged and skipped: {error}")
+            return
+        if record.event == "start":
+            self.open[record.run_id] = record
+            return
+        self.open.pop(record.run_id, None)
+        self.last[record.script, record.version] = Outcome(record.status, record.fingerprint)
+        self._on_end(record)
+
+
+def append_line(path: Path, line: str, *, synced: bool = False) -> None:
+    """Append a line; a half line that a crash has left is ended first, so that the new one stands alone.
+
+    Raises: RecordError: the disk is full or the file cannot be written; a part that was written is taken back.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            _write_whole(descriptor, (("\n" if torn else "") + line + "\n").encode(), size)
+            if synced:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be written: {error.strerror}. Nothing recorded before is lost; "
+            "make room or mend the permissions, then start again with -u"
+        ) from error
+
+
+def _write_whole(descriptor: int, data: bytes, size_before: int) -> None:
+    written = 0
+    try:
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+    except OSError:
+        os.ftruncate(descriptor, size_before)
+        raise

@@ -1,0 +1,87 @@
+"""What the command line may ask of the daemon, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlpipeline.errors import ScriptError, did_you_mean
+from mlpipeline.runner.queue import matches
+
+
+@dataclass(frozen=True)
+class Selection:
+    """`SCRIPT` or `SCRIPT:VERSION`; both may be patterns.
+
+    Args:
+        version: None for all versions.
+    """
+
+    script: str
+    version: str | None = None
+
+    def includes(self, script: str, version: str | None) -> bool:
+        """Tell whether a version, or with None the script as such, is meant."""
+        if not matches(self.script, script):
+            return False
+        return self.version is None or version is None or matches(self.version, version)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the queue is to be run.
+
+    Args:
+        uses_history: skip versions that succeeded before with the same code and parameters; resume unfinished ones.
+        writes_logs: write the log and the outputs file.
+        slots: how many runs at once.
+        watches: stay alive when nothing is left.
+        only: run nothing else, listed in the queue file or not; empty for the whole queue.
+        timeout_seconds: the longest that a run may take; None for no limit.
+        relays_output: show what runs print.
+    """
+
+    uses_history: bool = False
+    writes_logs: bool = True
+    slots: int = 1
+    watches: bool = False
+    only: tuple[Selection, ...] = ()
+    timeout_seconds: float | None = None
+    relays_output: bool = False
+
+    def includes(self, script: str, version: str | None) -> bool:
+        """Tell whether a version may run."""
+        return not self.only or any(selection.includes(script, version) for selection in self.only)
+
+
+def parse_selection(text: str) -> Selection:
+    """Return the selection that `SCRIPT` or `SCRIPT:VERSION` means; `.py` may be left out."""
+    script, _, version = text.partition(":")
+    script = script.removeprefix("./")
+    return Selection(script if script.endswith((".py", "*")) else f"{script}.py", version or None)
+
+
+def select_scripts(only: Sequence[Selection], available: Sequence[str]) -> list[str]:
+    """Return the scripts that selections mean.
+
+    Raises: ScriptError: one means none.
+    """
+    chosen: dict[str, None] = {}
+    for selection in only:
+        found = [script for script in available if matches(selection.script, script)]
+        if not found:
+            near = did_you_mean(selection.script, available)
+            raise ScriptError(f"--only: no script with a MODEL is named {selection.script}{near}")
+        chosen.update(dict.fromkeys(found))
+    return list(chosen)
+
+
+def check_versions(only: Sequence[Selection], script: str, versions: Sequence[str]) -> None:
+    """Raises: ScriptError: a selection names a version that the script does not have."""
+    for selection in only:
+        wanted = selection.version
+        if wanted is None or not matches(selection.script, script):
+            continue
+        if not any(matches(wanted, name) for name in versions):
+            near = did_you_mean(wanted, versions) or f"; it has {', '.join(versions[:10])}"
+            raise ScriptError(f"--only: {script} has no version {wanted}{near}")

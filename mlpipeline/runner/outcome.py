@@ -1,0 +1,67 @@
+"""What a process that has ended amounts to: its own result or, without one, what its end says."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+from mlpipeline.errors import RecordError
+from mlpipeline.records import Job, Result, Status, now
+from mlpipeline.runner.engine import Exit
+
+_LAST_BYTES = 8192
+_LAST_LINES = 20
+
+
+def read_result(path: Path, run_id: str) -> Result | None:
+    """Return the result that a run has left, or None if it left none."""
+    try:
+        result = Result.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, RecordError):
+        return None
+    return result if result.run_id == run_id else None
+
+
+def judge(job: Job, result: Result | None, exit: Exit, told: tuple[Status, str] | None, seconds: float) -> Result:
+    """Decide how a run ended.
+
+    Args:
+        result: what the process has left, if anything.
+        exit: how the process ended.
+        told: what the daemon told it, INTERRUPTED or TIMED_OUT, and when; None if it ended by itself.
+        seconds: from its start to its end, as the daemon saw it.
+    """
+    if result is not None and (told is None or result.ended < told[1]):
+        return replace(result, peak_memory_mb=max(result.peak_memory_mb, exit.peak_memory_mb))
+    if result is None:
+        result = Result(job.run_id, Status.CRASHED, now(), round(seconds, 6), exit.peak_memory_mb)
+        result = replace(result, error=last_printed(Path(job.output_file), job.run_id), error_summary=describe_exit(exit))
+    if told is None:
+        return result
+    summary = f"stopped after {seconds:.1f} s" if told[0] is Status.TIMED_OUT else "interrupted"
+    return replace(result, status=told[0], error_summary=summary, versions=())
+
+
+def describe_exit(exit: Exit) -> str:
+    """Return how a process died, in words."""
+    if exit.code >= 0:
+        return f"the process ended with exit status {exit.code} before it had a result"
+    try:
+        name = signal.Signals(-exit.code).name
+    except ValueError:
+        name = f"signal {-exit.code}"
+    hint = {"SIGKILL": " (out of memory?)", "SIGSEGV": " (segmentation fault)"}.get(name, "")
+    return f"the process was killed by {name}{hint}"
+
+
+def last_printed(path: Path, run_id: str) -> str:
+    """Return the last lines that a run has printed."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - _LAST_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    text = text.rpartition(f"{run_id} ---\n")[2]
+    return "".join(text.splitlines(keepends=True)[-_LAST_LINES:])

@@ -1,0 +1,236 @@
+"""Where runs keep their files, and what is kept of them: a scratch folder in test mode, the outputs in execution mode."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+from mlpipeline.errors import RecordError
+from mlpipeline.files import replace_file
+from mlpipeline.project import Project
+from mlpipeline.records import Job, Record, Result, Status, now
+from mlpipeline.runner.board import Board
+from mlpipeline.runner.claims import Claims, settle_abandoned, settle_in
+from mlpipeline.runner.git import GitState
+from mlpipeline.runner.journal import Journal, append_line
+from mlpipeline.runner.outputs import output_block
+from mlpipeline.runner.plan import Candidate, Outcome
+from mlpipeline.runner.screen import Screen
+
+_LONGEST_ERROR = 16_000
+
+
+class Taken(Enum):
+    """What became of the wish to run a version."""
+
+    OURS = "ours"
+    BUSY = "busy"  # another daemon runs in its directory
+    DONE = "done"  # another daemon has finished it
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where one run keeps its files."""
+
+    model_dir: str
+    result_file: str
+    output_file: str
+    log_file: str = ""
+
+
+class Workplace(Protocol):
+    """One for each mode."""
+
+    def open(self, screen: Screen) -> None:
+        """Make ready. Raises: RecordError: nothing can be kept here."""
+
+    def last(self, script: str, version: str | None) -> Outcome | None:
+        """Return how a version ended last, in any session."""
+
+    def take(self, candidate: Candidate, *, uses_history: bool) -> Taken:
+        """Claim a version's directory."""
+
+    def places(self, candidate: Candidate, run_id: str, slot: int) -> Places:
+        """Return where the run's files go; the folder is empty in test mode."""
+
+    def begin(self, job: Job, candidate: Candidate) -> None:
+        """Record that a run starts. Raises: RecordError."""
+
+    def end(self, job: Job, candidate: Candidate, result: Result) -> None:
+        """Record how it ended, and give its directory back. Raises: RecordError."""
+
+    def end_listing(self, script: str, digest: str, result: Result) -> None:
+        """Record that a script could not be loaded. Raises: RecordError."""
+
+    def show(self, board: Board) -> None:
+        """Keep the state of things for a second terminal."""
+
+    def close(self) -> None:
+        """Give everything back."""
+
+
+class Scratch:
+    """Test mode: a temporary folder, and nothing kept."""
+
+    def __init__(self) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="mlpipeline-"))
+
+    def open(self, screen: Screen) -> None:
+        pass
+
+    def last(self, script: str, version: str | None) -> Outcome | None:
+        return None
+
+    def take(self, candidate: Candidate, *, uses_history: bool) -> Taken:
+        return Taken.OURS
+
+    def places(self, candidate: Candidate, run_id: str, slot: int) -> Places:
+        model_dir = self._folder / f"model-{slot}"
+        shutil.rmtree(model_dir, ignore_errors=True)
+        model_dir.mkdir()
+        run = self._folder / run_id
+        return Places(str(model_dir), str(run / "result.json"), str(run / "stdout.log"))
+
+    def begin(self, job: Job, candidate: Candidate) -> None:
+        pass
+
+    def end(self, job: Job, candidate: Candidate, result: Result) -> None:
+        pass
+
+    def end_listing(self, script: str, digest: str, result: Result) -> None:
+        pass
+
+    def show(self, board: Board) -> None:
+        pass
+
+    def close(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+class Viewed(Scratch):
+    """A dry run: what was recorded is read, and nothing is written."""
+
+    def __init__(self, project: Project) -> None:
+        super().__init__()
+        self._project = project
+        self._last: dict[tuple[str, str | None], Outcome] = {}
+
+    def open(self, screen: Screen) -> None:
+        journal = Journal(self._project, screen.warn)
+        journal.refresh()
+        unfinished = [(start.script, start.version, start.fingerprint) for start in journal.open.values()]
+        self._last = journal.last | {
+            (script, version): Outcome(Status.INTERRUPTED, fingerprint) for script, version, fingerprint in unfinished
+        }
+
+    def last(self, script: str, version: str | None) -> Outcome | None:
+        return self._last.get((script, version))
+
+
+class Kept:
+    """Execution mode: model directories, journal, outputs file, and locks against other daemons.
+
+    Args:
+        writes_logs: write the outputs file, and let scripts write to the log.
+    """
+
+    def __init__(self, project: Project, *, writes_logs: bool) -> None:
+        self._project = project
+        self._writes_logs = writes_logs
+        self._claims = Claims(project)
+        self._git = GitState(project.root, project.outputs_dir)
+        self._starts: dict[str, Record] = {}
+        self._journal: Journal
+
+    def open(self, screen: Screen) -> None:
+        try:
+            self._project.model_ckpts_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RecordError(
+                f"{self._project.outputs_dir} cannot be written: {error.strerror}; "
+                "mend it, or name another folder with outputs_dir in mlp.config"
+            ) from error
+        self._journal = Journal(self._project, screen.warn)
+        self._journal.refresh()
+        for record in settle_abandoned(self._journal, self._claims, self._project):
+            screen.say(f"{record.script}:{record.version} was left unfinished by an earlier daemon: {record.status}")
+
+    def last(self, script: str, version: str | None) -> Outcome | None:
+        return self._journal.last.get((script, version))
+
+    def take(self, candidate: Candidate, *, uses_history: bool) -> Taken:
+        if not self._claims.take(candidate.model_dir):
+            return Taken.BUSY
+        self._journal.refresh()
+        settle_in(candidate.model_dir, self._journal)
+        done = Outcome(Status.SUCCEEDED, candidate.fingerprint)
+        if uses_history and self.last(candidate.script, candidate.name) == done:
+            self._claims.release(candidate.model_dir)
+            return Taken.DONE
+        return Taken.OURS
+
+    def places(self, candidate: Candidate, run_id: str, slot: int) -> Places:
+        folder = Path(candidate.model_dir)
+        log_file = str(self._project.log_file) if self._writes_logs else ""
+        return Places(str(folder), str(folder / "result.json"), str(folder / "stdout.log"), log_file)
+
+    def begin(self, job: Job, candidate: Candidate) -> None:
+        self._git.ask()
+        details = {
+            "started": now(),
+            "host": self._project.host,
+            "pid": os.getpid(),
+            "model_dir": candidate.model_dir,
+            "seed": job.seed,
+            "resumed": not job.clean_model_dir,
+            "source_digest": job.source_digest,
+            "parameters": json.loads(candidate.parameters),
+        }
+        start = Record("start", job.run_id, job.script, job.version, "RUNNING", candidate.fingerprint, details)
+        self._journal.append(start)
+        self._starts[job.run_id] = start
+
+    def end(self, job: Job, candidate: Candidate, result: Result) -> None:
+        start = self._starts.pop(job.run_id)
+        details = {**start.details, **self._git.answer(), **_kept_of(result)}
+        self._journal.append(
+            Record("end", job.run_id, job.script, job.version, result.status, candidate.fingerprint, details)
+        )
+        if self._writes_logs:
+            append_line(self._project.output_file, output_block(candidate, result))
+        self._claims.release(candidate.model_dir)
+
+    def end_listing(self, script: str, digest: str, result: Result) -> None:
+        details = {"started": result.ended, "host": self._project.host, "pid": os.getpid(), **_kept_of(result)}
+        self._journal.append(Record("end", result.run_id, script, None, result.status, digest, details))
+
+    def show(self, board: Board) -> None:
+        try:
+            replace_file(self._project.status_file, board.to_json())
+        except OSError as error:
+            raise RecordError(f"{self._project.status_file} cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        self._project.status_file.unlink(missing_ok=True)
+
+
+def _kept_of(result: Result) -> dict[str, Any]:
+    kept: dict[str, Any] = {
+        "ended": result.ended,
+        "seconds": result.seconds,
+        "peak_memory_mb": result.peak_memory_mb,
+        "steps": result.steps,
+        "metrics": result.metrics,
+        "python": platform.python_version(),
+        "libraries": result.libraries,
+    }
+    if result.status != Status.SUCCEEDED:
+        kept |= {"error_summary": result.error_summary, "error": result.error[-_LONGEST_ERROR:]}
+    return kept

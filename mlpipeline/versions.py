@@ -1,0 +1,267 @@
+"""Versions: the named sets of parameters that a model script is run with."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from types import MappingProxyType
+from typing import Any
+
+from mlpipeline.errors import VersionError, did_you_mean
+
+
+class version_parameters:  # noqa: N801  (the documented name)
+    """The keys that the pipeline itself reads in a version."""
+
+    NAME = "name"
+    DATALOADER = "dataloader"
+    BATCH_SIZE = "batch_size"
+    EPOC_COUNT = "epoc_count"
+    LEARNING_RATE = "learning_rate"
+    MODEL_DIR_SUFFIX = "model_dir_suffix"
+    ORDER = "order"
+
+
+class ExecutionModeKeys:
+    """What `pre_execution_hook` is told: a real run (`TRAIN`) or test mode (`TEST`)."""
+
+    TRAIN = "Train"
+    TEST = "Test"
+
+
+class ModeKeys:
+    """What data is asked for."""
+
+    TRAIN = Train = "Train"
+    PREDICT = Predict = "Predict"
+    EVALUATE = Evaluate = "Evaluate"
+
+
+@dataclass(frozen=True, eq=False)
+class Version(Mapping[str, Any]):
+    """One set of parameters. Reads as a mapping, `version["batch_size"]`, and by attribute.
+
+    Args:
+        name: unique within its script.
+        order: place in the order of execution; equal orders keep the order of definition.
+        parameters: all parameters, the name and the order among them.
+    """
+
+    name: str
+    order: float
+    parameters: Mapping[str, Any] = field(repr=False)
+
+    def __getitem__(self, key: str) -> Any:
+        return self.parameters[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.parameters)
+
+    def __len__(self) -> int:
+        return len(self.parameters)
+
+    def __getattr__(self, key: str) -> Any:
+        parameters = self.__dict__.get("parameters", {})
+        if key not in parameters:
+            raise AttributeError(f"version has no parameter {key!r}{did_you_mean(key, parameters)}")
+        return parameters[key]
+
+    def __str__(self) -> str:
+        return "{" + ", ".join(f"{key}: {value}" for key, value in self.parameters.items()) + "}"
+
+    def replacing(self, **parameters: Any) -> Version:
+        """Return this version with some parameters set to other values."""
+        return Version(self.name, self.order, MappingProxyType({**self.parameters, **parameters}))
+
+
+class Versions:
+    """The versions of one script, in the order of their definition.
+
+    Args:
+        learning_rate, dataloader, batch_size, epoc_count, model_dir_suffix, order: defaults for all versions.
+        **parameters: further defaults, under names of your own.
+
+    `dataloader` is a `DataLoader`, or a class or function without arguments that makes one; the
+    latter is called only in the process of the run, so that listing versions loads no data.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | None = None,
+        dataloader: Any = None,
+        batch_size: int | None = None,
+        epoc_count: float | None = None,
+        model_dir_suffix: str | None = None,
+        order: float | None = None,
+        **parameters: Any,
+    ) -> None:
+        self._defaults = _given(
+            learning_rate=learning_rate,
+            dataloader=dataloader,
+            batch_size=batch_size,
+            epoc_count=epoc_count,
+            model_dir_suffix=model_dir_suffix,
+            order=order,
+        ) | parameters
+        self._versions: dict[str, Version] = {}
+
+    def add(self, name: str, **parameters: Any) -> Version:
+        """Add one version; parameters that are not given take their defaults.
+
+        Raises: VersionError: a mandatory parameter is missing, a value cannot be used, or the name is taken.
+        """
+        _check_name(name, self._versions)
+        merged = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
+        merged = {"name": name, **merged, **self._defaults, **parameters}
+        _check_parameters(name, merged)
+        version = Version(name, merged["order"], MappingProxyType(merged))
+        self._versions[name] = version
+        return version
+
+    def grid(
+        self,
+        parameters: Mapping[str, Sequence[Any]],
+        name: str | Callable[[Mapping[str, Any]], str] | None = None,
+        **common: Any,
+    ) -> list[Version]:
+        """Add a version for every combination of the listed values, the last parameter turning fastest.
+
+        Args:
+            parameters: for each parameter the values to try.
+            name: a prefix (`"mlp"`), a template (`"lr{learning_rate}"`) or a function of the combination;
+                without it the name lists the combination: `learning_rate=0.1,hidden=8`.
+            **common: parameters with one value for all.
+
+        Raises: VersionError: a list is empty or not a list, or two combinations get the same name.
+        """
+        for key, values in parameters.items():
+            if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+                raise VersionError(f"grid: {key} needs a list of values to try, but got {values!r}")
+        combinations = [dict(zip(parameters, values, strict=True)) for values in itertools.product(*parameters.values())]
+        return [self.add(_combination_name(name, combination), **combination, **common) for combination in combinations]
+
+    def addV(  # noqa: N802  (the documented name)
+        self,
+        name: str,
+        dataloader: Any = None,
+        batch_size: int | None = None,
+        epoc_count: float | None = None,
+        learning_rate: float | None = None,
+        model_dir_suffix: str | None = None,
+        order: float | None = None,
+        custom_paramters: Mapping[str, Any] | None = None,
+        **parameters: Any,
+    ) -> Version:
+        """Add one version; the older spelling of `add`, in which None stands for the default."""
+        given = _given(
+            dataloader=dataloader,
+            batch_size=batch_size,
+            epoc_count=epoc_count,
+            learning_rate=learning_rate,
+            model_dir_suffix=model_dir_suffix,
+            order=order,
+        )
+        return self.add(name, **{**given, **parameters, **(custom_paramters or {})})
+
+    def rangeOnParameters(  # noqa: N802  (the documented name)
+        self,
+        names: Sequence[str] | None = None,
+        combining_parameters: Sequence[str] = (),
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[Version]:
+        """Add a version for every combination of `combining_parameters`; the older spelling of `grid`.
+
+        Args:
+            names: one a combination, the last combining parameter turning fastest; readable ones if None.
+            combining_parameters: the keys of `parameters` to combine; a single value counts as a list of one.
+            parameters: values by key; those that are not combined hold for all.
+
+        Raises: VersionError: a combining parameter has no values, or there are more or fewer names than combinations.
+        """
+        values = dict(parameters or {})
+        for key in combining_parameters:
+            if key not in values:
+                raise VersionError(f"rangeOnParameters: {key} is to be combined but has no values in `parameters`")
+        lists = {key: _as_list(values.pop(key)) for key in combining_parameters}
+        count = len(list(itertools.product(*lists.values())))
+        if names is not None and len(names) != count:
+            raise VersionError(f"rangeOnParameters: {count} combinations need {count} names, but got {len(names)}")
+        chosen = iter(names or ())
+        return self.grid(lists, name=(lambda _: next(chosen)) if names is not None else None, **values)
+
+    def get(self, name: str) -> Version:
+        """Return the version of that name. Raises: VersionError: there is none."""
+        if name not in self._versions:
+            raise VersionError(f"no version is named {name!r}{did_you_mean(name, self._versions)}")
+        return self._versions[name]
+
+    getVersion = get  # noqa: N815  (the documented name)
+
+    def names(self) -> list[str]:
+        """Return the names in the order of execution."""
+        return [version.name for version in self]
+
+    def __iter__(self) -> Iterator[Version]:
+        return iter(sorted(self._versions.values(), key=lambda version: version.order))
+
+    def __len__(self) -> int:
+        return len(self._versions)
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def _as_list(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, (list, tuple, range)) else [value]
+
+
+def _combination_name(name: str | Callable[[Mapping[str, Any]], str] | None, combination: Mapping[str, Any]) -> str:
+    if callable(name):
+        return name(combination)
+    if name is not None and "{" in name:
+        return name.format(**combination)
+    listed = ",".join(f"{key}={_short(value)}" for key, value in combination.items())
+    return f"{name}-{listed}" if name else listed
+
+
+def _short(value: Any) -> str:
+    """Return a value as it can stand in a name: an object by the name of its class or function."""
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return str(value)
+    if isinstance(value, (list, tuple)):
+        return "x".join(_short(item) for item in value)
+    return str(getattr(value, "__name__", type(value).__name__))
+
+
+def _check_name(name: object, taken: Iterable[str]) -> None:
+    if not isinstance(name, str) or not name.strip() or not name.isprintable():
+        raise VersionError(f"the name of a version must be a printable, non-empty string, but got {name!r}")
+    if name in taken:
+        raise VersionError(f"two versions are named {name!r}; give each a name of its own")
+
+
+def _check_parameters(name: str, parameters: Mapping[str, Any]) -> None:
+    for key in (version_parameters.DATALOADER, version_parameters.BATCH_SIZE, version_parameters.EPOC_COUNT):
+        if parameters.get(key) is None:
+            raise VersionError(f"version {name!r} has no {key}; give it to the version or as a default to Versions")
+    _check_positive(name, version_parameters.BATCH_SIZE, parameters, whole=True)
+    _check_positive(name, version_parameters.EPOC_COUNT, parameters, whole=False)
+    if not _is_number(parameters["order"]):
+        raise VersionError(f"version {name!r}: order must be a number, but got {parameters['order']!r}")
+    suffix = parameters["model_dir_suffix"]
+    if suffix is not None and (not isinstance(suffix, str) or not suffix):
+        raise VersionError(f"version {name!r}: model_dir_suffix must be a non-empty string, but got {suffix!r}")
+
+
+def _check_positive(name: str, key: str, parameters: Mapping[str, Any], *, whole: bool) -> None:
+    value = parameters[key]
+    if not _is_number(value) or not value > 0 or value == float("inf") or (whole and value != int(value)):
+        kind = "a whole number" if whole else "a number"
+        raise VersionError(f"version {name!r}: {key} must be {kind} above 0, but got {value!r}")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and value == value
