@@ -55,7 +55,9 @@ def parse_config(text: str, name: str) -> ConfigParser:
         parser.read_string("\n".join(line.strip() for line in text.lstrip("\ufeff").splitlines()), source=name)
     except ParsingError as error:
         line = error.errors[0][0] if error.errors else getattr(error, "lineno", 1)
-        raise ConfigError(f"{name} line {line}: expected [SECTION] or an entry, but got {_line(text, line)!r}") from None
+        raise ConfigError(
+            f"{name} line {line}: expected [SECTION] or an entry, but got {_line(text, line)!r}"
+        ) from None
     except ParserError as error:
         raise ConfigError(f"{name} line {getattr(error, 'lineno', 1)}: {error.message.splitlines()[0]}") from None
     return parser

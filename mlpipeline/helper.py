@@ -1,5 +1,5 @@
 """Door: what a model script extends."""
 
-from mlpipeline.model import Dataloader, DataLoader, Model
+from mlpipeline.model import DataLoader, Dataloader, Model
 
 __all__ = ["DataLoader", "Dataloader", "Model"]

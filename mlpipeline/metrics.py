@@ -95,7 +95,7 @@ class MetricContainer(Mapping[str, Metric]):
             raise MetricError(f"metrics must be a list of names or of mappings, but got {metrics!r}")
         self._metrics: dict[str, Metric] = {}
         for entry in metrics or ():
-            named = entry if isinstance(entry, Mapping) else {"metrics": [entry]}
+            named: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"metrics": [entry]}
             window = named.get("track_average_epoc_count", track_average_epoc_count)
             for name in named.get("metrics", ()):
                 self._add(name, window)
@@ -151,7 +151,8 @@ class MetricContainer(Mapping[str, Metric]):
             metrics: names; all if None.
             log_to_file: also into the log of the outputs directory.
             complete_epoc: the average of the epoch instead of the running one.
-            items_per_row, charachters_per_row: how much stands in one logged line.
+            items_per_row: how many stand in one logged line.
+            charachters_per_row: how long a logged line is at most.
             name_prefix: set before each name.
             step: the step that the numbers belong to, named first.
 
@@ -184,8 +185,6 @@ def as_number(value: Any) -> float:
     if not isinstance(number, (int, float)):
         raise MetricError(f"a metric must be a single number, but got {value!r}")
     return float(number)
-
-
 
 
 def _rows(items: Sequence[str], items_per_row: int, characters_per_row: int) -> list[str]:

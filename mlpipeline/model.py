@@ -72,9 +72,7 @@ class Model(_Summary):
         self.allow_delete_model_dir = allow_delete_model_dir
         self.reset_steps = reset_steps
 
-    def pre_execution_hook(
-        self, version: Version, model_dir: str, exec_mode: str = ExecutionModeKeys.TEST
-    ) -> None:
+    def pre_execution_hook(self, version: Version, model_dir: str, exec_mode: str = ExecutionModeKeys.TEST) -> None:
         """Prepare for a run: called once, before training.
 
         Args:
@@ -110,7 +108,8 @@ class Model(_Summary):
         """Tell how far the work is, and the metrics at this moment; costs microseconds.
 
         Args:
-            step: batches done. total: batches in all.
+            step: batches done.
+            total: batches in all.
             **metrics: numbers by name.
         Raises: MetricError: a value is not a number.
         """

@@ -12,6 +12,8 @@ from typing import Any, Self
 
 from mlpipeline.errors import RecordError
 
+_OWN_KEYS = ("event", "run_id", "script", "version", "status", "fingerprint")
+
 
 class Status(StrEnum):
     """How a run ended. Only SUCCEEDED counts as done."""
@@ -145,20 +147,19 @@ class Record:
 
     def to_line(self) -> str:
         """Return the record as one line of JSON, without its end."""
-        own = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "details"}
-        return dumps({**own, **self.details})
+        return dumps({**{name: getattr(self, name) for name in _OWN_KEYS}, **self.details})
 
     @classmethod
     def from_line(cls, line: str | bytes) -> Record:
         """Raises: RecordError: the line is damaged."""
         try:
             values = json.loads(line)
-            own = [values.pop(item.name) for item in fields(cls) if item.name != "details"]
+            event, run_id, script, version, status, print_ = [values.pop(name) for name in _OWN_KEYS]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise RecordError(f"not a record ({type(error).__name__}: {error})") from None
-        if own[0] not in ("start", "end") or not all(isinstance(own[i], str) for i in (1, 2, 4, 5)):
+        if event not in ("start", "end") or not all(isinstance(text, str) for text in (run_id, script, status, print_)):
             raise RecordError("not a record: event, run_id, script, status and fingerprint must be texts")
-        return cls(*own, details=values)
+        return cls(event, run_id, script, version, status, print_, values)
 
 
 def dumps(value: Any) -> str:

@@ -64,7 +64,8 @@ def log(
         level: one of the levels of `logging`.
         log_to_file: False keeps the line out of the log file.
         agent: who says it, set before the message.
-        modifier_1, modifier_2: members of `console_colors`.
+        modifier_1: a member of `console_colors`.
+        modifier_2: another.
     """
     text = f"{agent}- {message}" if agent else str(message)
     if modifier_1 or modifier_2:

@@ -97,14 +97,17 @@ class Versions:
         order: float | None = None,
         **parameters: Any,
     ) -> None:
-        self._defaults = _given(
-            learning_rate=learning_rate,
-            dataloader=dataloader,
-            batch_size=batch_size,
-            epoc_count=epoc_count,
-            model_dir_suffix=model_dir_suffix,
-            order=order,
-        ) | parameters
+        self._defaults = (
+            _given(
+                learning_rate=learning_rate,
+                dataloader=dataloader,
+                batch_size=batch_size,
+                epoc_count=epoc_count,
+                model_dir_suffix=model_dir_suffix,
+                order=order,
+            )
+            | parameters
+        )
         self._versions: dict[str, Version] = {}
 
     def add(self, name: str, **parameters: Any) -> Version:
@@ -113,8 +116,8 @@ class Versions:
         Raises: VersionError: a mandatory parameter is missing, a value cannot be used, or the name is taken.
         """
         _check_name(name, self._versions)
-        merged = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
-        merged = {"name": name, **merged, **self._defaults, **parameters}
+        unset = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
+        merged: dict[str, Any] = {"name": name, **unset, **self._defaults, **parameters}
         _check_parameters(name, merged)
         version = Version(name, merged["order"], MappingProxyType(merged))
         self._versions[name] = version
@@ -139,7 +142,9 @@ class Versions:
         for key, values in parameters.items():
             if isinstance(values, str) or not isinstance(values, Sequence) or not values:
                 raise VersionError(f"grid: {key} needs a list of values to try, but got {values!r}")
-        combinations = [dict(zip(parameters, values, strict=True)) for values in itertools.product(*parameters.values())]
+        combinations = [
+            dict(zip(parameters, values, strict=True)) for values in itertools.product(*parameters.values())
+        ]
         return [self.add(_combination_name(name, combination), **combination, **common) for combination in combinations]
 
     def addV(  # noqa: N802  (the documented name)

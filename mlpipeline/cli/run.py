@@ -99,7 +99,9 @@ def _queue_reader(project: Project, queue_file: Path, options: Options, screen: 
     if options.only:
         return lambda: select_scripts(options.only, available_scripts(project.models_dir))
     if not queue_file.exists():
-        known = [name for name in (CONFIG_FILE, TEST.queue_file, EXECUTION.queue_file) if (project.root / name).exists()]
+        known = [
+            name for name in (CONFIG_FILE, TEST.queue_file, EXECUTION.queue_file) if (project.root / name).exists()
+        ]
         found = f"found only {', '.join(known)}" if known else "found no configuration at all"
         raise ConfigError(
             f"expected {queue_file.name} in {project.root}, but {found}; "
@@ -122,7 +124,8 @@ def _log_to(path: Path) -> None:
         handler = logging.FileHandler(path, encoding="utf-8")
     except OSError as error:
         raise RecordError(
-            f"{path} cannot be written: {error.strerror}; mend it, or name another folder with outputs_dir in mlp.config"
+            f"{path} cannot be written: {error.strerror}; "
+            "mend it, or name another folder with outputs_dir in mlp.config"
         ) from error
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     _LOG.addHandler(handler)

@@ -68,8 +68,8 @@ class Board:
         if not self.mean_seconds:
             rests = [_rest_from_progress(row) for row in self.running]
             return max((rest for rest in rests if rest is not None), default=None) if not self.queued else None
-        rests = [self._rest_of(row) for row in self.running]
-        return (self.queued * self.mean_seconds + sum(rests)) / max(1, self.slots)
+        left = self.queued * self.mean_seconds + sum(self._rest_of(row) for row in self.running)
+        return left / max(1, self.slots)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self))

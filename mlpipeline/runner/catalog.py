@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mlpipeline.project import Project
 from mlpipeline.records import Result, dumps
@@ -64,12 +65,15 @@ class Catalog:
         """Take in what a listing has found.
 
         Args:
+            script: whose versions they are.
+            result: of the listing.
             listed: the sources that were listed; a change since then makes the plan void at the next turn.
         Raises: ModelDirError: a version's directory would lie outside the outputs directory.
         """
         sources = listed
-        if seen := [path for path in result.sources if path not in map(str, listed.files)]:
-            sources = read_sources(self._project, listed.files[0], [*map(str, listed.files), *seen])
+        seen = [Path(path) for path in result.sources]
+        if set(seen) - set(listed.files):
+            sources = read_sources(self._project, listed.files[0], seen)
             self._sources[script] = sources
         entry = Entry(sources, [self._candidate(script, sources.digest, version) for version in result.versions])
         self.entries[script] = entry

@@ -9,8 +9,10 @@ run_job
 from __future__ import annotations
 
 import atexit
+import contextlib
 import faulthandler
 import importlib
+import itertools
 import logging
 import os
 import random
@@ -41,7 +43,8 @@ EXIT_NO_RESULT = 74  # the result could not be written; EX_IOERR of sysexits.h
 _RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE_FOLDER = os.path.dirname(_RUNNER_FOLDER)
 _OUTER_FRAMES = (_RUNNER_FOLDER, "<frozen importlib")
-_SEEDED = frozenset({"numpy", "torch"})
+_SEEDED = ("numpy", "torch")
+_FIRST_OF_SCRIPT = "mlpipeline.runner.first_module_of_the_script"  # a mark in sys.modules; see loaded_sources
 
 
 def run_job(job: Job) -> NoReturn:
@@ -89,12 +92,13 @@ class _Run:
         for name in job.imports:
             import_library(name)
         seed_everything(job.seed)
-        already_loaded = set(sys.modules)
+        seeded = [name for name in _SEEDED if name in sys.modules]
+        sys.modules.setdefault(_FIRST_OF_SCRIPT, sys.modules[__name__])
         model = load_model(job)
         if job.version is None:
             self._values["versions"] = tuple(list_versions(job, model))
             return
-        if _SEEDED.intersection(set(sys.modules) - already_loaded):
+        if seeded != [name for name in _SEEDED if name in sys.modules]:
             seed_everything(job.seed)
         model._reporter = _Progress(job)
         metrics, outputs, steps = run_version(job, model, started=self._model_dir_is_ready)
@@ -183,8 +187,9 @@ def loaded_sources(job: Job) -> list[Path]:
     """Return the project-local files behind the modules that this process has loaded."""
     root, models_dir = Path(job.root), Path(job.models_dir)
     found: dict[Path, None] = {Path(path): None for path in job.sources}
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
+    for name in list(itertools.takewhile(lambda name: name != _FIRST_OF_SCRIPT, reversed(sys.modules))):
+        # the newest only: to look at every library's module would copy the page of each from the fork server
+        file = getattr(sys.modules[name], "__file__", None)
         if file and str(file).startswith((job.root, job.models_dir)):
             path = Path(file).resolve()
             if is_project_file(path, root, models_dir):
@@ -238,9 +243,7 @@ def _capture_output(path: Path) -> None:
 
 
 def _line_buffered(descriptor: int) -> TextIO:
-    return open(
-        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 def _restore_output(path: Path) -> None:
@@ -287,10 +290,9 @@ def _finish_threads_and_hooks() -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # the disk may be full, or the script may have closed the stream: nothing is left to tell
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            pass  # the disk is full, or the script closed the stream: nothing is left to tell
     logging.shutdown()
 
 

@@ -33,7 +33,9 @@ class Claims:
         except Timeout:
             return False
         except OSError as error:
-            raise RecordError(f"{path} cannot be written: {error.strerror}; make room or mend the permissions") from error
+            raise RecordError(
+                f"{path} cannot be written: {error.strerror}; make room or mend the permissions"
+            ) from error
         self._held[model_dir] = lock
         return True
 

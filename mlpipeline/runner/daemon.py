@@ -31,7 +31,7 @@ from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
 from mlpipeline.runner.mode import Mode
 from mlpipeline.runner.options import Options, check_versions
 from mlpipeline.runner.outcome import judge, read_result
-from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Start, Wait, is_settled, next_run
+from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Plan, Start, Wait, is_settled, next_run
 from mlpipeline.runner.screen import Screen
 from mlpipeline.runner.sources import Sources
 from mlpipeline.runner.workplace import Places, Taken, Workplace
@@ -186,7 +186,7 @@ class Daemon:
             return True
         in_session = self._session.get((script, version))
         in_history = self.workplace.last(script, version)
-        settled = is_settled(fingerprint, in_session, in_history, uses_history=self.options.uses_history)
+        settled = is_settled(fingerprint, in_session, in_history if self.options.uses_history else None)
         self.tally.skipped += settled and in_session is None
         return settled
 
@@ -249,8 +249,9 @@ class Daemon:
 
     def _resumes(self, candidate: Candidate) -> bool:
         last = self.workplace.last(candidate.script, candidate.name)
-        unfinished = last is not None and Status(last.status).can_resume
-        return self.options.uses_history and unfinished and last.fingerprint == candidate.fingerprint
+        if not self.options.uses_history or last is None:
+            return False
+        return Status(last.status).can_resume and last.fingerprint == candidate.fingerprint
 
     def _finish(self, ended: Exit) -> None:
         active = self._active[ended.run_id]
@@ -270,10 +271,11 @@ class Daemon:
     def _finish_run(self, active: Active, candidate: Candidate, result: Result) -> None:
         self.workplace.end(active.job, candidate, result)
         self._session[candidate.script, candidate.name] = Outcome(result.status, candidate.fingerprint)
-        if (plan := self.catalog.plans.get(candidate.script)) is not None:
-            # a plan made from a changed script meanwhile holds another fingerprint, and decides by itself
-            if plan.pending.get(candidate.name, candidate).fingerprint == candidate.fingerprint:
-                plan.pending.pop(candidate.name, None)
+        plan = self.catalog.plans.get(candidate.script, Plan())
+        # a plan made meanwhile from a changed script holds another fingerprint: its version may be due again
+        listed = plan.pending.get(candidate.name)
+        if listed and is_settled(listed.fingerprint, self._session[candidate.script, candidate.name], None):
+            del plan.pending[candidate.name]
         self.tally.seconds += result.seconds
         self._count(result)
         self.screen.ended(candidate.script, candidate.name, result)

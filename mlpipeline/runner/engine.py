@@ -53,7 +53,7 @@ def local_engine() -> Engine:
 
 def child_environment() -> dict[str, str]:
     """Return the environment in which libraries are imported: one thread, and the same hashes in every process."""
-    single = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     package_parent = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), package_parent)))
     return {"PYTHONHASHSEED": "0", **os.environ, **single, "PYTHONPATH": path}

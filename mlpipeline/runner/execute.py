@@ -68,6 +68,8 @@ def run_version(job: Job, model: Model, started: Callable[[], None]) -> tuple[di
     """Train and evaluate one version.
 
     Args:
+        job: what to run.
+        model: the script's, fresh.
         started: called when the model directory is ready and before anything is trained.
     Returns: metrics by name, texts by heading, and the number of batches trained.
     """
@@ -105,7 +107,7 @@ def training_steps(version: Version, loader: DataLoader, model: Model) -> int:
 def _evaluate(job: Job, model: Model, loader: DataLoader) -> tuple[dict[str, float], Outputs]:
     metrics: dict[str, float] = {}
     outputs: Outputs = {}
-    inputs = {
+    inputs: dict[str, Callable[[], Any]] = {
         "train": lambda: loader.get_train_input(mode=ExecutionModeKeys.TEST),
         "test": loader.get_test_input,
     }

@@ -113,7 +113,7 @@ class _Server:
         self.last_preload: tuple[str, ...] = ()
         self.retired = False
         self._preloaded: set[str] = set()
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the server)
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours)
         command = [sys.executable, "-m", "mlpipeline.runner.forkserver", str(theirs.fileno()), str(os.getpid())]

@@ -23,34 +23,37 @@ def read_result(path: Path, run_id: str) -> Result | None:
     return result if result.run_id == run_id else None
 
 
-def judge(job: Job, result: Result | None, exit: Exit, told: tuple[Status, str] | None, seconds: float) -> Result:
+def judge(job: Job, result: Result | None, ended: Exit, told: tuple[Status, str] | None, seconds: float) -> Result:
     """Decide how a run ended.
 
     Args:
+        job: what it was.
         result: what the process has left, if anything.
-        exit: how the process ended.
+        ended: how the process ended.
         told: what the daemon told it, INTERRUPTED or TIMED_OUT, and when; None if it ended by itself.
         seconds: from its start to its end, as the daemon saw it.
     """
     if result is not None and (told is None or result.ended < told[1]):
-        return replace(result, peak_memory_mb=max(result.peak_memory_mb, exit.peak_memory_mb))
+        return replace(result, peak_memory_mb=max(result.peak_memory_mb, ended.peak_memory_mb))
     if result is None:
-        result = Result(job.run_id, Status.CRASHED, now(), round(seconds, 6), exit.peak_memory_mb)
-        result = replace(result, error=last_printed(Path(job.output_file), job.run_id), error_summary=describe_exit(exit))
+        result = Result(job.run_id, Status.CRASHED, now(), round(seconds, 6), ended.peak_memory_mb)
+        result = replace(
+            result, error=last_printed(Path(job.output_file), job.run_id), error_summary=describe_exit(ended)
+        )
     if told is None:
         return result
     summary = f"stopped after {seconds:.1f} s" if told[0] is Status.TIMED_OUT else "interrupted"
     return replace(result, status=told[0], error_summary=summary, versions=())
 
 
-def describe_exit(exit: Exit) -> str:
+def describe_exit(ended: Exit) -> str:
     """Return how a process died, in words."""
-    if exit.code >= 0:
-        return f"the process ended with exit status {exit.code} before it had a result"
+    if ended.code >= 0:
+        return f"the process ended with exit status {ended.code} before it had a result"
     try:
-        name = signal.Signals(-exit.code).name
+        name = signal.Signals(-ended.code).name
     except ValueError:
-        name = f"signal {-exit.code}"
+        name = f"signal {-ended.code}"
     hint = {"SIGKILL": " (out of memory?)", "SIGSEGV": " (segmentation fault)"}.get(name, "")
     return f"the process was killed by {name}{hint}"
 

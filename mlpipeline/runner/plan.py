@@ -87,19 +87,17 @@ def next_run(
     return Wait() if waits else None
 
 
-def is_settled(
-    fingerprint: str, in_session: Outcome | None, in_history: Outcome | None, *, uses_history: bool
-) -> bool:
+def is_settled(fingerprint: str, in_session: Outcome | None, in_history: Outcome | None) -> bool:
     """Tell whether a version needs no further run.
 
     Args:
+        fingerprint: of its code and parameters now.
         in_session: how it ended since the daemon was started, if it ran.
-        in_history: how it ended last, if it ever ran.
-        uses_history: a success of the same code and parameters counts, whenever it was.
+        in_history: how it ended last, if that counts and it ever ran; a success of the same fingerprint settles it.
     """
     if in_session is not None and (in_session.status == Status.SUCCEEDED or in_session.fingerprint == fingerprint):
         return True  # once a start; a failure is tried again when its code has changed
-    return uses_history and in_history == Outcome(Status.SUCCEEDED, fingerprint)
+    return in_history == Outcome(Status.SUCCEEDED, fingerprint)
 
 
 def fingerprint(source_digest: str, parameters: str) -> str:

@@ -183,7 +183,9 @@ def _check_entry(name: str, line: int, entry: str, value: str | None) -> None:
     if value is not None:
         raise ConfigError(f"{name} line {line}: expected the name of a script, but got {entry} = {value}")
     if entry.startswith("/") or ".." in entry.replace("\\", "/").split("/"):
-        raise ConfigError(f"{name} line {line}: {entry} leads outside the models directory; name scripts relative to it")
+        raise ConfigError(
+            f"{name} line {line}: {entry} leads outside the models directory; name scripts relative to it"
+        )
 
 
 def _boolean(value: str | None, text: str, name: str) -> bool:

@@ -38,19 +38,18 @@ class Sources:
     signature: _Signature
 
 
-def read_sources(project: Project, script: Path, loaded: Iterable[str] = ()) -> Sources:
+def read_sources(project: Project, script: Path, loaded: Iterable[Path] = ()) -> Sources:
     """Follow a script's import statements through the project.
 
     Args:
+        project: whose folders are searched.
+        script: the file.
         loaded: further project-local files, as seen when the script was run.
     Raises: OSError: the script cannot be read.
     """
     script = script.resolve()
     folders = import_folders(project, script)
-    files: dict[Path, None] = {script: None}
-    for path in loaded:
-        if Path(path).is_file():
-            files[Path(path)] = None
+    files = dict.fromkeys([script, *(path for path in loaded if path.is_file())])
     imports: dict[str, None] = {}
     waiting = list(files)
     while waiting:

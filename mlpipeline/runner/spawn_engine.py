@@ -62,7 +62,7 @@ class SpawnEngine:
     def _ended(self) -> list[Exit]:
         codes = {run_id: process.poll() for run_id, process in self._processes.items()}
         ended = [Exit(run_id, code, 0.0) for run_id, code in codes.items() if code is not None]
-        for run_id in [exit.run_id for exit in ended]:
+        for run_id in [one.run_id for one in ended]:
             self._forget(run_id)
         return ended
 

@@ -1,4 +1,4 @@
-"""Where runs keep their files, and what is kept of them: a scratch folder in test mode, the outputs in execution mode."""
+"""Where runs keep their files and what is kept of them: test mode a scratch folder, execution mode the outputs."""
 
 from __future__ import annotations
 
