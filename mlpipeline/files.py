@@ -54,7 +54,8 @@ def parse_config(text: str, name: str) -> ConfigParser:
     try:
         parser.read_string("\n".join(line.strip() for line in text.lstrip("\ufeff").splitlines()), source=name)
     except ParsingError as error:
-        line = error.errors[0][0] if error.errors else getattr(error, "lineno", 1)
+        errors = getattr(error, "errors", ())
+        line = errors[0][0] if errors else getattr(error, "lineno", 1)
         raise ConfigError(
             f"{name} line {line}: expected [SECTION] or an entry, but got {_line(text, line)!r}"
         ) from None

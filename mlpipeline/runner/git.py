@@ -54,6 +54,13 @@ class GitState:
         return self._answer
 
 
+    def close(self) -> None:
+        """Give up a question that has no answer yet."""
+        if self._query is not None:
+            self._query.kill()
+            self.answer()
+
+
 def _parse(printed: str) -> dict[str, str | bool | None]:
     commit = None
     clean = True

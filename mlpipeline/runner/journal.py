@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -116,5 +117,6 @@ def _write_whole(descriptor: int, data: bytes, size_before: int) -> None:
         while written < len(data):
             written += os.write(descriptor, data[written:])
     except OSError:
-        os.ftruncate(descriptor, size_before)
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            os.ftruncate(descriptor, size_before)
         raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
@@ -218,7 +219,9 @@ class Kept:
             raise RecordError(f"{self._project.status_file} cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
-        self._project.status_file.unlink(missing_ok=True)
+        self._git.close()
+        with contextlib.suppress(OSError):
+            self._project.status_file.unlink(missing_ok=True)
 
 
 def _kept_of(result: Result) -> dict[str, Any]:
