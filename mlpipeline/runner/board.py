@@ -63,6 +63,10 @@ class Board:
     mean_seconds: float = 0.0
     updated: float = field(default_factory=time.time)
 
+    def counts(self) -> tuple[int, ...]:
+        """Return the numbers that a second terminal wants to know at once when they change."""
+        return (len(self.running), self.queued, self.unlisted, self.done, self.failed, self.skipped)
+
     def seconds_left(self) -> float | None:
         """Return an estimate until the queue is empty; None while nothing is known to base it on."""
         if not self.mean_seconds:

@@ -40,7 +40,6 @@ GRACE_SECONDS = 10.0
 _TICK_SECONDS = 0.1
 _BUSY_SECONDS = 0.5
 _SETTLING_SECONDS = 0.5
-_BOARD_SECONDS = 1.0
 
 
 @dataclass
@@ -98,7 +97,7 @@ class Daemon:
         self._listings = Path(tempfile.mkdtemp(prefix="mlpipeline-listing-"))
         self._interrupts = 0
         self._stopping = False
-        self._board_at = 0.0
+        self._told_counts: tuple[int, ...] = ()
         self._scripts: list[str] = []
 
     def run(self) -> int:
@@ -354,8 +353,8 @@ class Daemon:
     def _show(self) -> None:
         board = self._board()
         self.screen.show(board)
-        if time.monotonic() >= self._board_at:
-            self._board_at = time.monotonic() + _BOARD_SECONDS
+        if board.counts() != self._told_counts:
+            self._told_counts = board.counts()
             self.workplace.show(board)
 
     def _board(self) -> Board:

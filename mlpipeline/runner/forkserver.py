@@ -30,6 +30,7 @@ from typing import Any
 from mlpipeline.records import Job
 from mlpipeline.runner import child
 from mlpipeline.runner.channel import Channel
+from mlpipeline.runner.hugepages import collapse, huge_page_chunks
 
 # what the first training step, the first split or the first data set pulls in, each as costly as its library
 PULLED_IN_LATE = {
@@ -46,6 +47,7 @@ class ForkServer:
         self._channel = Channel(connection)
         self._runs: dict[int, str] = {}  # run ids by process id
         self._may_fork = True
+        self._small_pages: list[int] = []
         self._wake_reader, self._wake_writer = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
 
     def serve(self) -> None:
@@ -57,7 +59,9 @@ class ForkServer:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(self._wake_reader, selectors.EVENT_READ)
             while True:
-                ready = {key.fd for key, _ in selector.select()}
+                ready = {key.fd for key, _ in selector.select(0 if self._small_pages else None)}
+                if not ready and self._small_pages:
+                    collapse(self._small_pages.pop())  # in idle time only: it makes the next forks cheaper
                 if self._wake_reader in ready:
                     os.read(self._wake_reader, 4096)
                 self._reap()
@@ -72,6 +76,7 @@ class ForkServer:
         if message["op"] == "preload":
             self._send({"event": "preloaded", "failed": preload(message["modules"])})
             self._may_fork = thread_count() == 1
+            self._small_pages = huge_page_chunks()
         elif message["op"] == "run" and not self._may_fork:
             self._send({"event": "refused", "run_id": message["job"]["run_id"]})
         elif message["op"] == "run":
@@ -102,6 +107,7 @@ class ForkServer:
         self._channel.close()
         os.close(self._wake_reader)
         os.close(self._wake_writer)
+        os.environ.pop("GLIBC_TUNABLES", None)
         atexit._clear()
         gc.enable()
 

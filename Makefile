@@ -1,0 +1,35 @@
+# Each target does the whole set-up on a fresh machine: a virtual environment in .venv, and everything in it.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: run test check lint types bench clean
+
+run: $(READY)
+	$(BIN)/mlpipeline -r -u
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+check: lint types test
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.queue_overhead
+	$(BIN)/python -m benchmarks.large_queue
+	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.model_quality
+
+$(READY): setup.py pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache
