@@ -23,6 +23,7 @@ types: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.queue_overhead
 	$(BIN)/python -m benchmarks.large_queue
+	$(BIN)/python -m benchmarks.response
 	$(BIN)/python -m benchmarks.training_speed
 	$(BIN)/python -m benchmarks.model_quality
 

@@ -141,13 +141,11 @@ def measure(root: Path, versions: int) -> None:
 
     project = load_project(root)
     screen = PlainScreen(quiet=True, verbose=False)
-    reader = QueueReader(root / "models.config", project.models_dir, screen.warn)
+    reader = QueueReader(root / "models.config", project, screen.warn)
     workplace = Kept(project, writes_logs=False)
     options = Options(uses_history=True)
     began = time.perf_counter()
-    daemon = Daemon(
-        project, EXECUTION, options, InstantEngine(versions), workplace, screen, reader.read, lambda: 0.0
-    )
+    daemon = Daemon(project, EXECUTION, options, InstantEngine(versions), workplace, screen, reader)
     daemon.workplace.open(screen)
     daemon._turn()
     startup = time.perf_counter() - began

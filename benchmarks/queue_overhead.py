@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.table import print_table
 
-TORCH_BODY = '''
+TORCH_BODY = """
 import torch
 def work(seed):
     torch.manual_seed(seed)
@@ -32,12 +32,12 @@ def work(seed):
         loss.backward()
         optimizer.step()
     return loss.item()
-'''
-EMPTY_BODY = '''
+"""
+EMPTY_BODY = """
 def work(seed):
     return 0.0
-'''
-SCRIPT = '''
+"""
+SCRIPT = """
 import time
 from mlpipeline.helper import DataLoader, Model
 from mlpipeline.utils import Versions
@@ -57,8 +57,8 @@ versions = Versions(dataloader=Data, batch_size=64, epoc_count=10)
 for index in range({versions}):
     versions.add(f"v{{index}}")
 MODEL = Bench(versions)
-'''
-BARE_LOOP = '''
+"""
+BARE_LOOP = """
 import gc, os, sys
 {body}
 {late}
@@ -70,7 +70,7 @@ for index in range({versions}):
         os._exit(0)
     os.waitpid(pid, 0)
 os._exit(0)
-'''
+"""
 
 
 def main() -> None:
@@ -113,7 +113,11 @@ def compare(folder: Path, versions: int, rounds: int) -> None:
             ["python script.py / queue", f"{median['python script.py, torch'] / queue:.1f}", "at least 30"],
             ["queue / bare fork loop", f"{queue / bare_loop:.2f}", "at most 1.2"],
             ["free slot to result, beyond training", f"{1000 * beyond:.1f} ms", "at most 20 ms"],
-            ["queue / python -c pass", f"{median['queue, nothing imported'] / median['python -c pass']:.2f}", "at most 3"],
+            [
+                "queue / python -c pass",
+                f"{median['queue, nothing imported'] / median['python -c pass']:.2f}",
+                "at most 3",
+            ],
         ],
     )
 

@@ -42,5 +42,6 @@ class DataError(MlpError):
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` for the known word that is nearest, or an empty string."""
-    nearest = get_close_matches(word, list(known), n=1)
-    return f"; did you mean {nearest[0]}?" if nearest else ""
+    by_lower_case = {name.lower(): name for name in known}
+    nearest = get_close_matches(word.lower(), list(by_lower_case), n=1)
+    return f"; did you mean {by_lower_case[nearest[0]]}?" if nearest else ""

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
-from configparser import ConfigParser, ParsingError
+import re
+from configparser import ConfigParser, MissingSectionHeaderError, ParsingError
 from configparser import Error as ParserError
 from pathlib import Path
 
 from mlpipeline.errors import ConfigError
+
+_COMMENT = re.compile(r"(^|\s)[#;].*$")
 
 
 def replace_file(path: Path, content: bytes | str, *, synced: bool = False) -> None:
@@ -45,17 +48,22 @@ def parse_config(text: str, name: str) -> ConfigParser:
         allow_no_value=True,
         strict=False,
         delimiters=("=",),
-        comment_prefixes=("#", ";"),
-        inline_comment_prefixes=("#", ";"),
+        comment_prefixes=(),
         interpolation=None,
         default_section="",
     )
+    for number, content in enumerate(text.lstrip("\ufeff").splitlines(), start=1):
+        entry = _without_comment(content)
+        if entry.startswith("[") and not re.fullmatch(r"\[[^\[\]]+\]", entry):
+            raise ConfigError(f"{name} line {number}: expected a section like [MLP], but got {entry!r}")
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     try:
-        parser.read_string("\n".join(line.strip() for line in text.lstrip("\ufeff").splitlines()), source=name)
+        parser.read_string("\n".join(map(_without_comment, text.lstrip("\ufeff").splitlines())), source=name)
     except ParsingError as error:
-        errors = getattr(error, "errors", ())
-        line = errors[0][0] if errors else getattr(error, "lineno", 1)
+        if isinstance(error, MissingSectionHeaderError):
+            found = _line(text, error.lineno)
+            raise ConfigError(f"{name} line {error.lineno}: expected a [SECTION] first, but got {found!r}") from None
+        line = error.errors[0][0]
         raise ConfigError(
             f"{name} line {line}: expected [SECTION] or an entry, but got {_line(text, line)!r}"
         ) from None
@@ -79,11 +87,7 @@ def config_lines(text: str) -> list[tuple[int, str, str]]:
 
 
 def _without_comment(line: str) -> str:
-    for mark in ("#", ";"):
-        if line.lstrip().startswith(mark):
-            return ""
-        line = line.partition(f" {mark}")[0]
-    return line.strip()
+    return _COMMENT.sub("", line).strip()
 
 
 def _line(text: str, number: int) -> str:

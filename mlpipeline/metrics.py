@@ -97,7 +97,8 @@ class MetricContainer(Mapping[str, Metric]):
         for entry in metrics or ():
             named: Mapping[str, Any] = entry if isinstance(entry, Mapping) else {"metrics": [entry]}
             window = named.get("track_average_epoc_count", track_average_epoc_count)
-            for name in named.get("metrics", ()):
+            names = named.get("metrics", ())
+            for name in [names] if isinstance(names, str) else names:
                 self._add(name, window)
 
     def _add(self, name: object, window: int) -> None:

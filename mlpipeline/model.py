@@ -125,9 +125,14 @@ class DataLoader(_Summary):
 
     def __new__(cls, *args: Any, **kwargs: Any) -> DataLoader:
         # kept so that a record can say how this object was made, whatever __init__ does with it
+        if cls.__init__ is DataLoader.__init__ and kwargs:
+            raise TypeError(f"{cls.__name__}() got an unexpected argument {next(iter(kwargs))!r}")
         loader = super().__new__(cls)
         loader._arguments = (args, kwargs)
         return loader
+
+    def __init__(self, **kwargs: Any) -> None:
+        pass  # a script may pass on what it was given
 
     def get_train_input(self, mode: str = ExecutionModeKeys.TRAIN, **kwargs: Any) -> Any:
         """Return what `train_model` gets (mode `TRAIN`), or `evaluate_model` for the training data (`TEST`)."""

@@ -52,35 +52,45 @@ class Project:
 
     def history_files(self) -> list[Path]:
         """Return the journals of all hosts that share the outputs directory."""
-        return sorted(self.outputs_dir.glob("history-*"))
+        return sorted(path for path in self.outputs_dir.glob("history-*") if not path.is_dir())
 
     def script_path(self, script: str) -> Path:
         """Return where a script lies. Raises: ScriptError: it would lie outside the models directory."""
-        path = self.models_dir / script
-        if not path.resolve().is_relative_to(self.models_dir.resolve()):
+        if Path(script).is_absolute() or ".." in Path(script).parts:
             raise ScriptError(f"{script} leads outside {self.models_dir}; name scripts relative to that folder")
-        return path
+        return self.models_dir / script
 
     def model_dir(self, script: str, suffix: str) -> Path:
         """Return the folder in which the runs of a version keep their files.
 
         Raises: ModelDirError: it would lie outside the outputs directory, or its name is too long for a file system.
         """
-        name = f"{script.removesuffix('.py')}-{suffix}"
+        if ("/" in suffix and ".." in suffix.split("/")) or not suffix.isprintable():
+            raise ModelDirError(
+                f"{script}: the suffix {suffix!r} leads outside {self.model_ckpts_dir}; "
+                "choose a printable one without '..'"
+            )
+        # a suffix is part of one name: a folder within the folder of another version would share its fate
+        name = f"{script.removesuffix('.py')}-{suffix.replace('%', '%25').replace('/', '%2F')}"
         path = self.model_ckpts_dir / name
         parts = Path(name).parts
         if ".." in parts or "\0" in name or not path.resolve().is_relative_to(self.model_ckpts_dir.resolve()):
             raise ModelDirError(
-                f"{script}: the suffix {suffix!r} leads outside {self.model_ckpts_dir}; choose one without '..'"
+                f"the folder {name!r} of {script} would lie outside {self.model_ckpts_dir}; choose another suffix"
             )
-        if any(part.startswith(".") for part in parts):
-            raise ModelDirError(f"{script}: the suffix {suffix!r} makes a hidden folder; choose one without '/.'")
         if any(len(part.encode()) > _LONGEST_NAME_BYTES for part in parts):
             raise ModelDirError(
                 f"{script}: the folder name {name[:40]}... is longer than {_LONGEST_NAME_BYTES} bytes; "
                 "give the version a shorter name or a model_dir_suffix"
             )
         return path
+
+    def recorded_dir(self, text: object) -> Path | None:
+        """Return the model directory that a record names, relative to the outputs; None if it is none of ours."""
+        if not isinstance(text, str) or ".." in Path(text).parts:
+            return None
+        path = self.outputs_dir / text
+        return path if path.is_relative_to(self.model_ckpts_dir) and path != self.model_ckpts_dir else None
 
     def lock_file(self, model_dir: Path) -> Path:
         """Return the file that a daemon locks while it owns a model directory.
@@ -102,8 +112,8 @@ def load_project(root: Path) -> Project:
     settings = _settings(root / CONFIG_FILE)
     return Project(
         root=root,
-        models_dir=_folder(root, settings.get("models_dir", "models")),
-        outputs_dir=_folder(root, settings.get("outputs_dir", "outputs")),
+        models_dir=_folder(root, settings, "models_dir", "models"),
+        outputs_dir=_folder(root, settings, "outputs_dir", "outputs"),
         host=re.sub(r"[^\w.-]", "_", socket.gethostname()) or "localhost",
     )
 
@@ -126,5 +136,9 @@ def _settings(path: Path) -> dict[str, str]:
     return dict(parser["MLP"]) if parser.has_section("MLP") else {}
 
 
-def _folder(root: Path, value: str) -> Path:
-    return (root / Path(value).expanduser()).resolve()
+def _folder(root: Path, settings: dict[str, str], key: str, default: str) -> Path:
+    value = settings.get(key, default)
+    try:
+        return (root / Path(value).expanduser()).resolve()
+    except RuntimeError as error:  # ~name of a user that there is not
+        raise ConfigError(f"{CONFIG_FILE}: {key} is {value}, which is no folder: {error}") from None

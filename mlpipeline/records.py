@@ -12,6 +12,23 @@ from typing import Any, Self
 
 from mlpipeline.errors import RecordError
 
+RUNNING = "RUNNING"
+"""The status in the record of a start."""
+
+_KINDS: dict[str, tuple[type, ...]] = {
+    "event": (str,),
+    "run_id": (str,),
+    "script": (str,),
+    "version": (str, type(None)),
+    "status": (str,),
+    "fingerprint": (str,),
+    "started": (str,),
+    "ended": (str,),
+    "seconds": (int, float),
+    "metrics": (dict,),
+    "model_dir": (str,),
+}
+_ABSENT: dict[str, Any] = {"started": "", "ended": "", "seconds": 0.0, "metrics": {}, "model_dir": ""}
 _OWN_KEYS = ("event", "run_id", "script", "version", "status", "fingerprint")
 
 
@@ -42,8 +59,8 @@ class _Json:
         try:
             values = json.loads(text)
             known = {item.name for item in fields(cls)}  # type: ignore[arg-type]
-            return cls(**{key: value for key, value in values.items() if key in known})
-        except (ValueError, TypeError, AttributeError) as error:
+            return cls(**{key: _frozen(value) for key, value in values.items() if key in known})
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise RecordError(f"expected a {cls.__name__} in JSON, but got {text[:80]!r}: {error}") from None
 
 
@@ -154,12 +171,20 @@ class Record:
         """Raises: RecordError: the line is damaged."""
         try:
             values = json.loads(line)
-            event, run_id, script, version, status, print_ = [values.pop(name) for name in _OWN_KEYS]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise RecordError(f"not a record ({type(error).__name__}: {error})") from None
-        if event not in ("start", "end") or not all(isinstance(text, str) for text in (run_id, script, status, print_)):
-            raise RecordError("not a record: event, run_id, script, status and fingerprint must be texts")
-        return cls(event, run_id, script, version, status, print_, values)
+        except (ValueError, RecursionError):
+            raise RecordError("expected a record in JSON") from None
+        for name, kinds in _KINDS.items():
+            if not isinstance(values, dict) or not isinstance(values.get(name, _ABSENT.get(name)), kinds):
+                raise RecordError(f"expected a record, but {name} is missing or of a wrong kind")
+        event, run_id, script, version, status, fingerprint = [values.pop(name, None) for name in _OWN_KEYS]
+        if event not in ("start", "end") or status not in (*Status, RUNNING):
+            raise RecordError(f"expected the start or end of a run, but got {event!r} with status {status!r}")
+        return cls(event, run_id, script, version, status, fingerprint, values)
+
+
+def output_header(job: Job) -> str:
+    """Return the line that begins a run's part of `stdout.log`, which versions may share."""
+    return f"--- {job.script}:{job.version} {job.run_id} ---\n"
 
 
 def dumps(value: Any) -> str:
@@ -173,6 +198,10 @@ def dumps(value: Any) -> str:
 def now() -> str:
     """Return the time as UTC, ISO 8601 with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _finite(value: Any) -> Any:

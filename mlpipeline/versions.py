@@ -71,6 +71,9 @@ class Version(Mapping[str, Any]):
     def __str__(self) -> str:
         return "{" + ", ".join(f"{key}: {value}" for key, value in self.parameters.items()) + "}"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.name, self.order, dict(self.parameters))
+
     def replacing(self, **parameters: Any) -> Version:
         """Return this version with some parameters set to other values."""
         return Version(self.name, self.order, MappingProxyType({**self.parameters, **parameters}))
@@ -117,7 +120,7 @@ class Versions:
         """
         _check_name(name, self._versions)
         unset = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
-        merged: dict[str, Any] = {"name": name, **unset, **self._defaults, **parameters}
+        merged: dict[str, Any] = {**unset, **self._defaults, **parameters, "name": name}
         _check_parameters(name, merged)
         version = Version(name, merged["order"], MappingProxyType(merged))
         self._versions[name] = version
@@ -168,7 +171,10 @@ class Versions:
             model_dir_suffix=model_dir_suffix,
             order=order,
         )
-        return self.add(name, **{**given, **parameters, **(custom_paramters or {})})
+        merged = {**given, **parameters, **(custom_paramters or {})}
+        if "name" in merged:
+            raise VersionError(f"version {name!r}: the name is given twice, also among the custom parameters")
+        return self.add(name, **merged)
 
     def rangeOnParameters(  # noqa: N802  (the documented name)
         self,
@@ -215,6 +221,10 @@ class Versions:
         return len(self._versions)
 
 
+def _restored(name: str, order: float, parameters: dict[str, Any]) -> Version:
+    return Version(name, order, MappingProxyType(parameters))
+
+
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
@@ -227,7 +237,11 @@ def _combination_name(name: str | Callable[[Mapping[str, Any]], str] | None, com
     if callable(name):
         return name(combination)
     if name is not None and "{" in name:
-        return name.format(**combination)
+        try:
+            return name.format(**combination)
+        except (KeyError, IndexError, ValueError) as error:
+            known = ", ".join(combination)
+            raise VersionError(f"grid: the name {name!r} has a field that is none of {known}: {error}") from None
     listed = ",".join(f"{key}={_short(value)}" for key, value in combination.items())
     return f"{name}-{listed}" if name else listed
 

@@ -17,7 +17,7 @@ def test_a_value_is_the_sum_over_its_count():
     metric = Metric()
     for batch in batches:
         metric.update(sum(batch), len(batch))
-    assert metric.avg() == metric.avg_epoc() == statistics.fmean(sum(batches, []))
+    assert metric.avg() == metric.avg_epoc() == statistics.fmean(value for batch in batches for value in batch)
 
 
 def test_a_value_without_a_count_is_one_observation():
@@ -133,7 +133,7 @@ def test_a_container_takes_a_window_for_each_group():
     }
 
 
-@pytest.mark.parametrize("metrics", ["loss", {"metrics": ["loss"]}, 5, ["a", "a"], [5], [{"metrics": "mse"}]])
+@pytest.mark.parametrize("metrics", ["loss", {"metrics": ["loss"]}, 5, ["a", "a"], [5]])
 def test_a_container_refuses_what_is_no_list_of_own_names(metrics):
     with pytest.raises(MetricError):
         MetricContainer(metrics)

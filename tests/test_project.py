@@ -99,22 +99,28 @@ def test_a_script_may_lie_in_a_sub_folder(project):
 def test_a_model_directory_is_named_after_script_and_suffix(project):
     assert project.model_dir("sub/cnn.py", "big") == project.outputs_dir / "model_ckpts" / "sub" / "cnn-big"
     assert project.model_dir("cnn.py", "lr=0.1,act=relu é") == project.model_ckpts_dir / "cnn-lr=0.1,act=relu é"
-    assert project.model_dir("cnn.py", "a/b") == project.model_ckpts_dir / "cnn-a" / "b"
+    assert project.model_dir("cnn.py", "a/b") == project.model_ckpts_dir / "cnn-a%2Fb"
+    assert project.model_dir("cnn.py", "a%2Fb") != project.model_dir("cnn.py", "a/b")
 
 
-@pytest.mark.parametrize(
-    "suffix",
-    [
-        "/..", "/../..", "a/../b", "a/../../b", "x/../../../../etc", "\0", "a\0b", "x" * 300, "é" * 150, "a/" + "x" * 201,
-        "/.hidden", "a/.locks", "a/" * 3000, "\ud800",
-    ],
-)  # fmt: skip
-def test_a_suffix_that_makes_no_good_folder_is_refused(project, suffix):
-    with pytest.raises(ModelDirError, match=r"a\.py: the (suffix|folder name)"):
+@pytest.mark.parametrize("suffix", ["/..", "/../..", "a/../b", "a/../../b", "x/../../../../etc", "\0", "a\0b"])
+def test_a_suffix_that_leads_outside_is_refused(project, suffix):
+    with pytest.raises(ModelDirError, match=r"a\.py: the suffix .* leads outside"):
         project.model_dir("a.py", suffix)
 
 
-@pytest.mark.parametrize("script", ["../a.py", "sub/../../a.py", ".hidden.py"])
+@pytest.mark.parametrize("suffix", ["x" * 300, "é" * 150, "a/" + "x" * 201, pytest.param("a/" * 3000, id="path")])
+def test_a_suffix_that_no_file_system_takes_is_refused(project, suffix):
+    with pytest.raises(ModelDirError, match=r"a\.py: the folder name a-.* is longer than"):
+        project.model_dir("a.py", suffix)
+
+
+def test_a_suffix_that_is_no_text_of_a_file_system_is_refused(project):
+    with pytest.raises(ModelDirError):
+        project.model_dir("a.py", "\ud800")
+
+
+@pytest.mark.parametrize("script", ["../a.py", "sub/../../a.py"])
 def test_a_script_name_that_makes_no_good_folder_is_refused(project, script):
     with pytest.raises(ModelDirError):
         project.model_dir(script, "suffix")
@@ -129,9 +135,8 @@ def test_a_link_that_leads_outside_the_outputs_is_refused(project, tmp_path):
     project.model_ckpts_dir.mkdir(parents=True)
     (tmp_path / "precious").mkdir()
     (project.model_ckpts_dir / "a-x").symlink_to(tmp_path / "precious")
-    for suffix in ("x", "x/deeper"):
-        with pytest.raises(ModelDirError, match="leads outside"):
-            project.model_dir("a.py", suffix)
+    with pytest.raises(ModelDirError, match="would lie outside"):
+        project.model_dir("a.py", "x")
 
 
 def test_the_outputs_themselves_may_be_a_link(tmp_path):

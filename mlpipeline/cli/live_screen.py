@@ -63,7 +63,12 @@ def render_results(ended: list[EndedRow]) -> Table:
     """Return the table of the runs that have ended."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("script", "version", "status", "seconds", "metrics"):
-        table.add_column(heading, justify="right" if heading == "seconds" else "left", overflow="fold")
+        table.add_column(
+            heading,
+            justify="right" if heading == "seconds" else "left",
+            overflow="fold",
+            no_wrap=heading in ("status", "seconds"),
+        )
     for row in ended:
         status = Text(row.status, style=_COLOURS.get(Status(row.status), "red"))
         table.add_row(row.script, row.version, status, f"{row.seconds:.2f}", format_metrics(row.metrics))

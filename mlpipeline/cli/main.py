@@ -84,7 +84,11 @@ def queue(
     """
     context.obj = directory
     if context.invoked_subcommand is not None:
+        if executes or use_history or no_log or watch or only or timeout or dry_run or jobs != 1:
+            raise click.UsageError(f"options for running the queue have no effect on {context.invoked_subcommand}")
         return
+    if use_history and not executes:
+        raise click.UsageError("-u goes with -r: test mode keeps no history")
     from mlpipeline.cli import run
 
     options = run.make_options(
@@ -98,8 +102,7 @@ def queue(
         verbose=verbose,
     )
     if dry_run:
-        run.print_plan(directory, options, executes=executes)
-        return
+        context.exit(run.print_plan(directory, options, executes=executes))
     context.exit(run.run_queue(directory, options, executes=executes, verbose=verbose, quiet=quiet))
 
 
@@ -110,3 +113,6 @@ def main() -> None:
     except MlpError as error:
         click.echo(f"mlpipeline: {error}", err=True)
         sys.exit(1 if isinstance(error, (RecordError, EngineError)) else 2)
+    except OSError as error:
+        click.echo(f"mlpipeline: {error}", err=True)
+        sys.exit(1)

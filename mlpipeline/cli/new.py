@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import sys
 from pathlib import Path
 
 import click
@@ -17,6 +20,11 @@ from mlpipeline.project import load_project
 def command(directory: Path, name: str) -> None:
     """Write a commented model script NAME into the models folder."""
     project = load_project(directory)
+    stem = Path(name).stem
+    if not re.fullmatch(r"[\w/-]+(\.py)?", name) or not stem:
+        raise click.UsageError(f"{name!r} is no name for a script; use letters, digits, - and _, and / for a folder")
+    if stem in sys.stdlib_module_names or importlib.util.find_spec(stem) is not None:
+        raise click.UsageError(f"{stem} is the name of a library, which the script would hide; choose another")
     script = name if name.endswith(".py") else f"{name}.py"
     path = project.script_path(script)
     if path.exists():

@@ -49,13 +49,14 @@ class PlainScreen:
         self._ended.append(EndedRow(script, version or "", result.status, result.seconds, result.metrics))
         if level == logging.ERROR:
             self._print(f"{name} {result.status} in {result.seconds:.2f} s: {result.error_summary}", is_problem=True)
-            self._print_error(result.error)
+            if result.error.strip() != result.error_summary:
+                self._print_error(result.error)
         elif not self._quiet:
             self._print(f"{name} {result.status} in {result.seconds:.2f} s  {detail}")
 
-    def printed(self, text: str) -> None:
+    def printed(self, text: str, prefix: str) -> None:
         if not self._quiet:
-            self._print(text.removesuffix("\n"))
+            self._print("\n".join(prefix + line for line in text.removesuffix("\n").split("\n")))
 
     def show(self, board: Board) -> None:
         self._last = board

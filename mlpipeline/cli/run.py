@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,9 +14,9 @@ from mlpipeline.project import CONFIG_FILE, Project, load_project
 from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.engine import local_engine
 from mlpipeline.runner.mode import EXECUTION, TEST, Mode
-from mlpipeline.runner.options import Options, parse_selection, select_scripts
+from mlpipeline.runner.options import Options, SelectedScripts, parse_selection
 from mlpipeline.runner.preview import preview
-from mlpipeline.runner.queue import QueueReader, available_scripts
+from mlpipeline.runner.queue import QueueReader, ScriptSource, available_scripts
 from mlpipeline.runner.screen import Screen
 from mlpipeline.runner.workplace import Kept, Scratch, Viewed, Workplace
 
@@ -71,14 +70,19 @@ def run_queue(directory: Path, options: Options, *, executes: bool, verbose: boo
     return status
 
 
-def print_plan(directory: Path, options: Options, *, executes: bool) -> None:
-    """Print what would run, what would be skipped and why; nothing is recorded."""
+def print_plan(directory: Path, options: Options, *, executes: bool) -> int:
+    """Print what would run, what would be skipped and why; nothing is recorded. Return the exit status."""
     screen = PlainScreen(quiet=False, verbose=False)
     project = load_project(directory)
     mode = EXECUTION if executes else TEST
     daemon = _daemon(project, mode, options, screen, Viewed(project) if executes else Scratch())
-    for line in preview(daemon):
+    try:
+        lines = preview(daemon)
+    except KeyboardInterrupt:
+        return 130
+    for line in lines:
         click.echo(f"{line.verb:<5} {line.script}{':' + line.version if line.version else ''}  ({line.reason})")
+    return 1 if any(line.verb == "fail" for line in lines) else 0
 
 
 def _daemon(project: Project, mode: Mode, options: Options, screen: Screen, workplace: Workplace) -> Daemon:
@@ -90,14 +94,13 @@ def _daemon(project: Project, mode: Mode, options: Options, screen: Screen, work
         engine=local_engine(),
         workplace=workplace,
         screen=screen,
-        read_queue=_queue_reader(project, queue_file, options, screen),
-        changed_at=lambda: _changed_at(queue_file),
+        queue=_queue(project, queue_file, options, screen),
     )
 
 
-def _queue_reader(project: Project, queue_file: Path, options: Options, screen: Screen) -> Callable[[], list[str]]:
+def _queue(project: Project, queue_file: Path, options: Options, screen: Screen) -> ScriptSource:
     if options.only:
-        return lambda: select_scripts(options.only, available_scripts(project.models_dir))
+        return SelectedScripts(options.only, lambda: available_scripts(project))
     if not queue_file.exists():
         known = [
             name for name in (CONFIG_FILE, TEST.queue_file, EXECUTION.queue_file) if (project.root / name).exists()
@@ -107,14 +110,9 @@ def _queue_reader(project: Project, queue_file: Path, options: Options, screen: 
             f"expected {queue_file.name} in {project.root}, but {found}; "
             "write one, or begin a new project with `mlpipeline init`"
         )
-    return QueueReader(queue_file, project.models_dir, screen.warn).read
-
-
-def _changed_at(path: Path) -> float:
-    try:
-        return path.stat().st_mtime
-    except OSError:
-        return 0.0
+    if not project.models_dir.is_dir():
+        raise ConfigError(f"models_dir is {project.models_dir}, which is not a folder; make it, or correct mlp.config")
+    return QueueReader(queue_file, project, screen.warn)
 
 
 def _log_to(path: Path) -> None:
@@ -133,7 +131,7 @@ def _log_to(path: Path) -> None:
 
 
 def _screen(*, quiet: bool, verbose: bool) -> PlainScreen:
-    if sys.stdout.isatty() and not quiet:
+    if sys.stdout is not None and sys.stdout.isatty() and not quiet:
         from mlpipeline.cli.live_screen import LiveScreen
 
         return LiveScreen(verbose=verbose)

@@ -16,7 +16,7 @@ from mlpipeline.runner.status import Overview, read_overview
 def command(directory: Path) -> None:
     """Show what is running, queued, done and failed."""
     overview = read_overview(load_project(directory), warn=lambda message: click.echo(f"warning: {message}", err=True))
-    if sys.stdout.isatty():
+    if sys.stdout is not None and sys.stdout.isatty():
         _print_rich(overview)
     else:
         _print_plain(overview)

@@ -48,11 +48,14 @@ class Board:
     """Counts of versions, but for `unlisted`: scripts whose versions are not known yet.
 
     Args:
+        pid: of the daemon.
+        pid_started: what `process_started` says of it, so that a later process with its number is not taken for it.
         mean_seconds: of the runs that have ended; 0 before the first.
     """
 
     mode: str = ""
     pid: int = 0
+    pid_started: int = 0
     running: tuple[RunningRow, ...] = ()
     queued: int = 0
     unlisted: int = 0
@@ -88,6 +91,14 @@ class Board:
     def _rest_of(self, row: RunningRow) -> float:
         rest = _rest_from_progress(row)
         return rest if rest is not None else max(0.0, self.mean_seconds - (time.time() - row.started))
+
+
+def process_started(pid: int) -> int:
+    """Return when a process started, in the kernel's ticks; 0 if there is none, or where the system does not tell."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _rest_from_progress(row: RunningRow) -> float | None:

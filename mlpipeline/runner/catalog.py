@@ -6,20 +6,29 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlpipeline.errors import ModelDirError
 from mlpipeline.project import Project
 from mlpipeline.records import Result, dumps
 from mlpipeline.runner.plan import Candidate, Plan, fingerprint
-from mlpipeline.runner.sources import Sources, read_sources, signature
+from mlpipeline.runner.sources import Signature, Sources, import_folders, read_sources, signature
+
+_LISTINGS = 2
+"""How often a script is listed anew because its sources changed meanwhile."""
 
 Settled = Callable[[str, str | None, str], bool]  # script, version, fingerprint
 
 
 @dataclass
 class Entry:
-    """A script, its sources when it was listed, and all its versions."""
+    """A script, its sources when it was listed, and all its versions.
+
+    Args:
+        failed_among: where the listing failed, the state of the import folders: a missing module may be added there.
+    """
 
     sources: Sources
     candidates: list[Candidate] = field(default_factory=list)
+    failed_among: Signature = ()
 
 
 class Catalog:
@@ -34,6 +43,8 @@ class Catalog:
         self._project = project
         self._is_settled = is_settled
         self._sources: dict[str, Sources] = {}
+        self._unstable: dict[str, int] = {}
+        self._owners: dict[str, str] = {}
         self.entries: dict[str, Entry] = {}
         self.plans: dict[str, Plan] = {}
 
@@ -50,7 +61,12 @@ class Catalog:
         """Drop the plans of scripts whose text, or a module's that they import, has changed."""
         for script in scripts:
             entry = self.entries.get(script)
-            if entry is None or signature(entry.sources.files) == entry.sources.signature:
+            if entry is None:
+                continue
+            if entry.failed_among and entry.failed_among != self._folders(script):
+                entry.failed_among = self._folders(script)
+                self._sources.pop(script, None)
+            elif signature(entry.sources.files) == entry.sources.signature:
                 continue
             try:
                 sources = self.sources(script)
@@ -70,28 +86,52 @@ class Catalog:
             listed: the sources that were listed; a change since then makes the plan void at the next turn.
         Raises: ModelDirError: a version's directory would lie outside the outputs directory.
         """
-        sources = listed
+        sources = self._settled_sources(script, listed)
         seen = [Path(path) for path in result.sources]
         if set(seen) - set(listed.files):
-            sources = read_sources(self._project, listed.files[0], seen)
-            self._sources[script] = sources
+            sources = self._sources[script] = read_sources(self._project, listed.files[0], seen)
         entry = Entry(sources, [self._candidate(script, sources.digest, version) for version in result.versions])
         self.entries[script] = entry
         pending = {c.name: c for c in entry.candidates if not self._is_settled(script, c.name, c.fingerprint)}
         self.plans[script] = Plan(pending)
 
+    def current_fingerprint(self, candidate: Candidate) -> str:
+        """Return the fingerprint that a version would have with its script as it is now."""
+        try:
+            return fingerprint(self.sources(candidate.script).digest, candidate.parameters)
+        except OSError:
+            return candidate.fingerprint
+
+    def _settled_sources(self, script: str, listed: Sources) -> Sources:
+        """Return the sources that a listing stands for: those listed, unless the listing itself keeps changing them."""
+        if signature(listed.files) == listed.signature:
+            self._unstable.pop(script, None)
+            return listed
+        self._unstable[script] = self._unstable.get(script, 0) + 1
+        return listed if self._unstable[script] <= _LISTINGS else self.sources(script)
+
     def store_failure(self, script: str, listed: Sources) -> None:
         """Remember that a script could not be listed, until it changes."""
-        self.entries[script] = Entry(listed)
+        self.entries[script] = Entry(listed, failed_among=self._folders(script))
         self.plans[script] = Plan()
+
+    def _folders(self, script: str) -> Signature:
+        return signature(import_folders(self._project, self._project.script_path(script)))
 
     def _candidate(self, script: str, digest: str, version: dict[str, object]) -> Candidate:
         parameters = dumps(version["parameters"])
+        model_dir = str(self._project.model_dir(script, str(version["suffix"])))
+        owner = self._owners.setdefault(model_dir, script)
+        if owner != script:
+            raise ModelDirError(
+                f"{script}: the directory of version {version['name']!r}, {model_dir}, is one of {owner} already; "
+                "give the version another name or a model_dir_suffix"
+            )
         return Candidate(
             script=script,
             name=str(version["name"]),
             fingerprint=fingerprint(digest, parameters),
-            model_dir=str(self._project.model_dir(script, str(version["suffix"]))),
+            model_dir=model_dir,
             seed=int(str(version["seed"])),
             parameters=parameters,
         )

@@ -32,14 +32,14 @@ from filelock import FileLock, Timeout
 
 from mlpipeline.errors import MlpError, ModelDirError
 from mlpipeline.files import replace_file
-from mlpipeline.records import Job, Result, Status, dumps, now
+from mlpipeline.records import Job, Result, Status, dumps, now, output_header
+from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.execute import list_versions, load_model, run_version
 from mlpipeline.runner.sources import is_project_file
 from mlpipeline.scripting import log_to
 
 PROGRESS_SECONDS = 0.2
 LOCK_SECONDS = 15.0
-EXIT_NO_RESULT = 74  # the result could not be written; EX_IOERR of sysexits.h
 _RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE_FOLDER = os.path.dirname(_RUNNER_FOLDER)
 _OUTER_FRAMES = (_RUNNER_FOLDER, "<frozen importlib")
@@ -49,15 +49,18 @@ _FIRST_OF_SCRIPT = "mlpipeline.runner.first_module_of_the_script"  # a mark in s
 
 def run_job(job: Job) -> NoReturn:
     """Execute a job in this process, leave its result file, and end the process."""
-    code = 0
+    code = EXIT_NO_RESULT
+    process = os.getpid()
     try:
         _prepare(job)
         result = _Run(job).result()
-        _finish_threads_and_hooks()
-        replace_file(Path(job.result_file), result.to_json())
+        if os.getpid() == process:  # a process that the script has forked may come back here too
+            _finish_threads_and_hooks()
+            replace_file(Path(job.result_file), result.to_json())
+            code = 0
     except BaseException:  # the last frame of the process: nothing may unwind into the fork server
-        traceback.print_exc()
-        code = EXIT_NO_RESULT
+        with contextlib.suppress(OSError, ValueError):  # the script may have closed its standard error
+            traceback.print_exc()
     finally:
         _flush()
         os._exit(code)
@@ -82,15 +85,14 @@ class _Run:
         except SystemExit as error:
             return self._failure(Status.FAILED, error, f"the script called sys.exit({error.code!r})")
         except BaseException as error:  # user code may raise anything
-            return self._failure(Status.FAILED, error, _summary(error))
+            return self._failure(Status.FAILED, error, summarize(error))
 
     def work(self) -> None:
         """List the versions of a script, or run one."""
         job = self.job
         if job.keeps_files:
             self._hold_lock()
-        for name in job.imports:
-            import_library(name)
+        _load_what_is_seeded(job.imports)
         seed_everything(job.seed)
         seeded = [name for name in _SEEDED if name in sys.modules]
         sys.modules.setdefault(_FIRST_OF_SCRIPT, sys.modules[__name__])
@@ -128,7 +130,8 @@ class _Run:
     def _failure(self, status: Status, error: BaseException, summary: str) -> Result:
         text = script_traceback(error)
         if self.job.keeps_files:
-            sys.stderr.write(text)
+            with contextlib.suppress(OSError, ValueError):  # the script may have closed it
+                sys.stderr.write(text)
         return self._result(status, error=text, error_summary=summary)
 
     def _result(self, status: Status, **values: Any) -> Result:
@@ -174,6 +177,15 @@ def import_library(name: str) -> None:
         importlib.import_module(f"{module_name}.{member}")
 
 
+def _load_what_is_seeded(imports: tuple[str, ...]) -> None:
+    """Import NumPy and torch where the script names them, so that its first random number is a seeded one."""
+    named = {name.partition(":")[0].partition(".")[0] for name in imports}
+    for name in _SEEDED:
+        if name in named:
+            with contextlib.suppress(ImportError):  # the script may know how to do without
+                importlib.import_module(name)
+
+
 def seed_everything(seed: int) -> None:
     """Seed random, and NumPy and torch where they are loaded."""
     random.seed(seed)
@@ -191,7 +203,7 @@ def loaded_sources(job: Job) -> list[Path]:
         # the newest only: to look at every library's module would copy the page of each from the fork server
         file = getattr(sys.modules[name], "__file__", None)
         if file and str(file).startswith((job.root, job.models_dir)):
-            path = Path(file).resolve()
+            path = Path(os.path.abspath(file))
             if is_project_file(path, root, models_dir):
                 found[path] = None
     return list(found)
@@ -206,7 +218,7 @@ def script_traceback(error: BaseException) -> str:
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUTER_FRAMES):
         frames = frames.tb_next
     if isinstance(error, MlpError) and all(_is_ours(frame) for frame, _ in traceback.walk_tb(frames)):
-        frames = None
+        return f"{error}\n"
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
@@ -218,11 +230,10 @@ def peak_memory_mb(usage: resource.struct_rusage) -> float:
 def _prepare(job: Job) -> None:
     _capture_output(Path(job.output_file))
     if job.keeps_files:
-        print(f"--- {job.script}:{job.version} {job.run_id} ---")
+        sys.stdout.write(output_header(job))
     os.chdir(job.root)
     script_folder = os.path.dirname(os.path.join(job.models_dir, job.script))
-    sys.path[:0] = list(dict.fromkeys([script_folder, job.models_dir]))
-    sys.path.append(job.root)
+    sys.path[:0] = list(dict.fromkeys([script_folder, job.models_dir, job.root]))
     sys.argv = [os.path.join(job.models_dir, job.script)]
     if job.device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = job.device
@@ -296,8 +307,9 @@ def _flush() -> None:
     logging.shutdown()
 
 
-def _summary(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[-1].strip()
+def summarize(error: BaseException) -> str:
+    """Return an error in one line; one of the pipeline's own says all in its message."""
+    return str(error) if isinstance(error, MlpError) else traceback.format_exception_only(error)[-1].strip()
 
 
 def _is_ours(frame: FrameType) -> bool:

@@ -54,6 +54,16 @@ def is_held_elsewhere(path: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # a read-only file system: nobody can run there
+        return False
+
+
+def goes_on(project: Project, start: Record) -> bool:
+    """Tell whether the run of a start without an end still has its daemon or its process."""
+    folder = project.recorded_dir(start.details.get("model_dir"))
+    if folder is None:
+        return False
+    return is_held_elsewhere(project.lock_file(folder)) or is_held_elsewhere(folder / ".lock")
 
 
 def settle_abandoned(journal: Journal, claims: Claims, project: Project) -> list[Record]:
@@ -63,36 +73,30 @@ def settle_abandoned(journal: Journal, claims: Claims, project: Project) -> list
     """
     settled = []
     for start in list(journal.open.values()):
-        model_dir = start.details.get("model_dir")
-        if not isinstance(model_dir, str) or not _belongs(project, model_dir):
-            continue
-        if is_held_elsewhere(Path(model_dir, ".lock")) or not claims.take(model_dir):
+        folder = project.recorded_dir(start.details.get("model_dir"))
+        if folder is not None and (is_held_elsewhere(folder / ".lock") or not claims.take(str(folder))):
             continue
         try:
             journal.refresh()
             if start.run_id in journal.open:
-                settled.append(_settle(start, journal))
+                settled.append(_settle(start, folder, journal))
         finally:
-            claims.release(model_dir)
+            claims.release(str(folder))
     return settled
 
 
-def settle_in(model_dir: str, journal: Journal) -> None:
+def settle_in(folder: Path, journal: Journal, project: Project) -> None:
     """End the abandoned runs of a directory that this daemon has claimed."""
     for start in list(journal.open.values()):
-        if start.details.get("model_dir") == model_dir:
-            _settle(start, journal)
+        if project.recorded_dir(start.details.get("model_dir")) == folder:
+            _settle(start, folder, journal)
 
 
-def _settle(start: Record, journal: Journal) -> Record:
-    result = read_result(Path(str(start.details["model_dir"]), "result.json"), start.run_id)
+def _settle(start: Record, folder: Path | None, journal: Journal) -> Record:
+    result = read_result(folder / "result.json", start.run_id) if folder else None
     found = {"metrics": result.metrics, "seconds": result.seconds, "ended": result.ended} if result else {}
     details = {**start.details, "recorded": now(), "ended": now(), "recovered": result is not None, **found}
     status = result.status if result is not None else Status.INTERRUPTED
     end = Record("end", start.run_id, start.script, start.version, status, start.fingerprint, details)
     journal.append(end)
     return end
-
-
-def _belongs(project: Project, model_dir: str) -> bool:
-    return Path(model_dir).is_relative_to(project.model_ckpts_dir)

@@ -17,27 +17,29 @@ import signal
 import tempfile
 import time
 import uuid
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from mlpipeline.errors import ModelDirError
+from mlpipeline.errors import ConfigError, ModelDirError
 from mlpipeline.project import Project
-from mlpipeline.records import Job, Result, Status, now
-from mlpipeline.runner.board import Board, RunningRow
+from mlpipeline.records import Job, Result, Status, now, output_header
+from mlpipeline.runner.board import Board, RunningRow, process_started
 from mlpipeline.runner.catalog import Catalog
 from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
 from mlpipeline.runner.mode import Mode
 from mlpipeline.runner.options import Options, check_versions
-from mlpipeline.runner.outcome import judge, read_result
+from mlpipeline.runner.outcome import judge, last_printed, read_result
 from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Plan, Start, Wait, is_settled, next_run
+from mlpipeline.runner.queue import ScriptSource
 from mlpipeline.runner.screen import Screen
 from mlpipeline.runner.sources import Sources
 from mlpipeline.runner.workplace import Places, Taken, Workplace
 
 GRACE_SECONDS = 10.0
+_STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TICK_SECONDS = 0.1
+_RELAYED_BYTES = 1 << 20
 _BUSY_SECONDS = 0.5
 _SETTLING_SECONDS = 0.5
 
@@ -68,12 +70,7 @@ class Tally:
 
 @dataclass
 class Daemon:
-    """Runs a queue with one engine in one workplace.
-
-    Args:
-        read_queue: returns the scripts to run, in order, as the queue file says at this moment.
-        changed_at: when the queue file was last written, seconds since the epoch.
-    """
+    """Runs a queue with one engine in one workplace."""
 
     project: Project
     mode: Mode
@@ -81,8 +78,7 @@ class Daemon:
     engine: Engine
     workplace: Workplace
     screen: Screen
-    read_queue: Callable[[], list[str]]
-    changed_at: Callable[[], float]
+    queue: ScriptSource
     tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
@@ -95,6 +91,8 @@ class Daemon:
         self._devices = gpu_devices()
         self._threads = threads_per_run(self.options.slots)
         self._listings = Path(tempfile.mkdtemp(prefix="mlpipeline-listing-"))
+        self._pid_started = process_started(os.getpid())
+        self._changed_while_running: set[tuple[str, str | None]] = set()
         self._interrupts = 0
         self._stopping = False
         self._told_counts: tuple[int, ...] = ()
@@ -106,7 +104,7 @@ class Daemon:
         Returns: exit status: 0 all succeeded, 1 a run failed, 130 interrupted.
         Raises: MlpError: the queue or a selection has no meaning, or nothing can be recorded any more.
         """
-        previous = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        previous = {number: signal.signal(number, self._on_signal) for number in _STOP_SIGNALS}
         try:
             self.workplace.open(self.screen)
             while self._turn():
@@ -118,12 +116,14 @@ class Daemon:
                 signal.signal(number, handler)
         if self._interrupts:
             return 130
+        if self.queue.missing and not (self.tally.done or self.tally.failed or self.tally.skipped):
+            raise ConfigError(f"nothing could run: {', '.join(self.queue.missing[:5])} not found")
         return 1 if self.tally.failed else 0
 
     def list_all(self) -> dict[str, str]:
         """List the versions of every queued script; return, in the order of the queue, why a listing failed, or ""."""
         self.workplace.open(self.screen)
-        self._scripts = self.read_queue()
+        self._scripts = self.queue.read()
         for script in list(self._scripts):
             self._list(script)
             while self._active and not self._interrupts:
@@ -152,13 +152,13 @@ class Daemon:
 
     def _may_come_more(self) -> bool:
         # a queue file that was written a moment ago may still be half saved
-        return self.options.watches or time.time() - self.changed_at() < _SETTLING_SECONDS
+        return self.options.watches or time.time() - self.queue.changed_at() < _SETTLING_SECONDS
 
     def _fill_slots(self) -> Choice:
         """Start what can be started; return the choice that ended it."""
         if not self._free_slots or self._stopping:
             return Wait()
-        self._scripts = self.read_queue()
+        self._scripts = self.queue.read()
         self.catalog.forget_changed(self._scripts)
         while self._free_slots and not self._stopping:
             choice = next_run(self._scripts, self.catalog.plans, self._listing(), self._busy_dirs())
@@ -254,10 +254,10 @@ class Daemon:
 
     def _finish(self, ended: Exit) -> None:
         active = self._active[ended.run_id]
-        self._relay(active)
         job = active.job
         found = read_result(Path(job.result_file), job.run_id)
         result = judge(job, found, ended, active.told, time.monotonic() - active.started)
+        self._relay(active, leaving_out=result.error)
         if active.candidate is None:
             self._finish_listing(active, result)
         else:
@@ -269,7 +269,7 @@ class Daemon:
 
     def _finish_run(self, active: Active, candidate: Candidate, result: Result) -> None:
         self.workplace.end(active.job, candidate, result)
-        self._session[candidate.script, candidate.name] = Outcome(result.status, candidate.fingerprint)
+        self._session[candidate.script, candidate.name] = Outcome(result.status, self._tried(candidate, result))
         plan = self.catalog.plans.get(candidate.script, Plan())
         # a plan made meanwhile from a changed script holds another fingerprint: its version may be due again
         listed = plan.pending.get(candidate.name)
@@ -278,6 +278,20 @@ class Daemon:
         self.tally.seconds += result.seconds
         self._count(result)
         self.screen.ended(candidate.script, candidate.name, result)
+
+    def _tried(self, candidate: Candidate, result: Result) -> str:
+        """Return the fingerprint that counts as tried.
+
+        It is that of the sources as they were when the run began: who mends a script while it runs wants it to run
+        again. A script that changes its own sources whenever it fails would run for ever: it gets that chance once.
+        """
+        key = (candidate.script, candidate.name)
+        now_is = self.catalog.current_fingerprint(candidate)
+        if result.status == Status.SUCCEEDED or now_is == candidate.fingerprint:
+            return candidate.fingerprint
+        has_had_its_chance = key in self._changed_while_running
+        self._changed_while_running.add(key)
+        return now_is if has_had_its_chance else candidate.fingerprint
 
     def _finish_listing(self, active: Active, result: Result) -> None:
         script = active.job.script
@@ -289,6 +303,7 @@ class Daemon:
             except ModelDirError as error:
                 result = Result(result.run_id, Status.FAILED, now(), error=str(error), error_summary=str(error))
         self.catalog.store_failure(script, active.sources)
+        result = replace(result, error=last_printed(active.job) + result.error)
         self._unlistable[script] = result.error_summary
         if active.told is not None and active.told[0] is Status.INTERRUPTED:
             return
@@ -307,7 +322,8 @@ class Daemon:
 
     def _heed_signals(self) -> None:
         if self._interrupts and not self._stopping:
-            self.screen.say(f"stopping; runs have {GRACE_SECONDS:.0f} s to end, Ctrl-C again ends them at once")
+            hint = f"; runs have {GRACE_SECONDS:.0f} s to end, Ctrl-C again ends them at once" if self._active else ""
+            self.screen.say(f"stopping{hint}")
             self._stop_runs(Status.INTERRUPTED)
         if self._interrupts > 1:
             for active in self._active.values():
@@ -337,18 +353,28 @@ class Daemon:
         for active in self._active.values():
             self._relay(active)
 
-    def _relay(self, active: Active) -> None:
+    def _relay(self, active: Active, leaving_out: str | None = None) -> None:
+        """Show the whole lines that a run has printed since the last time.
+
+        Args:
+            active: the run.
+            leaving_out: at its end, what the screen shows in another place; then half a line is shown too.
+        """
         if not self.options.relays_output or active.candidate is None:
             return
         try:
             with open(active.job.output_file, "rb") as file:
                 file.seek(active.printed_bytes)
-                printed = file.read()
+                printed = file.read(_RELAYED_BYTES)
         except OSError:
             return
+        if leaving_out is None:
+            printed = printed[: printed.rfind(b"\n") + 1]
         active.printed_bytes += len(printed)
-        if printed:
-            self.screen.printed(printed.decode(errors="replace"))
+        text = printed.decode(errors="replace").removesuffix(leaving_out or "")
+        text = text.rpartition(output_header(active.job))[2]
+        if text:
+            self.screen.printed(text, f"{active.job.version}: " if self.options.slots > 1 else "")
 
     def _show(self) -> None:
         board = self._board()
@@ -365,6 +391,7 @@ class Daemon:
         return Board(
             mode=self.mode.name,
             pid=os.getpid(),
+            pid_started=self._pid_started,
             running=rows,
             queued=max(0, sum(len(plan.pending) for plan in plans if plan) - len(rows)),
             unlisted=sum(plan is None for plan in plans),

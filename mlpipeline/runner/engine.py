@@ -10,6 +10,9 @@ from typing import NamedTuple, Protocol
 
 from mlpipeline.records import Job
 
+EXIT_NO_RESULT = 74
+"""The exit status of a process that could not leave its result; EX_IOERR of sysexits.h."""
+
 
 class Exit(NamedTuple):
     """The end of a process.
@@ -54,10 +57,21 @@ def local_engine() -> Engine:
 def child_environment() -> dict[str, str]:
     """Return the environment in which libraries are imported: one thread, and the same hashes in every process."""
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    package_parent = str(Path(__file__).resolve().parents[2])
-    path = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), package_parent)))
     huge_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # cheaper to fork; children do not inherit it
-    return {"PYTHONHASHSEED": "0", **huge_pages, **os.environ, **single, "PYTHONPATH": path}
+    return {"PYTHONHASHSEED": "0", **huge_pages, **os.environ, **single}
+
+
+def interpreter_command(module: str) -> list[str]:
+    """Return the command that runs `main` of a module of this package in a new interpreter.
+
+    The folder that the daemon was started in is not on its path: what lies there is not for it to import.
+    """
+    parent = str(Path(__file__).resolve().parents[2])
+    code = (
+        f"import sys; sys.path.insert(0, {parent!r}); from {module} import main; "
+        f"sys.path.remove({parent!r}); {parent!r} in sys.path or sys.path.append({parent!r}); main()"
+    )
+    return [sys.executable, "-P", "-c", code]
 
 
 def threads_per_run(slots: int) -> int:

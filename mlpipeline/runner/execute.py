@@ -24,6 +24,9 @@ from mlpipeline.runner.describe import describe_version
 from mlpipeline.versions import ExecutionModeKeys, Version, Versions, version_parameters
 
 Outputs = dict[str, str]
+_LOADER_METHODS = tuple(
+    name for name in vars(DataLoader) if name.startswith("get_") and name.endswith(("input", "count"))
+)
 
 
 def load_model(job: Job) -> Model:
@@ -91,9 +94,15 @@ def run_version(job: Job, model: Model, started: Callable[[], None]) -> tuple[di
         model.log(f"nothing left to train: {model.get_trained_step_count()} steps are done", log_to_file=True)
     metrics, outputs = _evaluate(job, model, loader)
     outputs["steps"] = str(steps) if steps > 0 else "none; nothing was left to train"
-    outputs["model summary"] = model.summery or ""
-    outputs["data loader summary"] = loader.get_dataloader_summery() or ""
+    outputs["model summary"] = _text(model.summery)
+    outputs["data loader summary"] = _text(
+        loader.get_dataloader_summery() if hasattr(loader, "get_dataloader_summery") else None
+    )
     return metrics, outputs, max(steps, 0)
+
+
+def _text(summary: object) -> str:
+    return "" if summary is None else str(summary)
 
 
 def training_steps(version: Version, loader: DataLoader, model: Model) -> int:
@@ -153,7 +162,7 @@ def _data_loader(version: Version) -> DataLoader:
     loader = version[version_parameters.DATALOADER]
     if not isinstance(loader, DataLoader) and callable(loader):
         loader = loader()
-    missing = [name for name in ("get_train_input", "get_test_input") if not hasattr(loader, name)]
+    missing = [name for name in _LOADER_METHODS if not hasattr(loader, name)]
     if missing:
         raise VersionError(
             f"version {version.name!r}: dataloader must be a DataLoader, or a class or function without arguments "

@@ -12,15 +12,15 @@ import selectors
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
 
 from mlpipeline.errors import EngineError
 from mlpipeline.records import Job
 from mlpipeline.runner.channel import Channel
-from mlpipeline.runner.engine import Exit, child_environment
+from mlpipeline.runner.engine import Exit, child_environment, interpreter_command
 
+_CLOSE_SECONDS = 1.0
 _LOG = logging.getLogger(__name__)
 
 
@@ -45,13 +45,21 @@ class ForkEngine:
             timeout = 0 if self._ended else seconds
             for key, _ in selector.select(timeout):
                 self._hear(key.data)
+        for server in [server for server in self._servers if server.retired and not server.jobs]:
+            server.close()
+            self._servers.remove(server)
         ended, self._ended = self._ended, []
         return ended
 
     def signal(self, run_id: str, number: int) -> None:
         for server in self._servers:
-            if run_id in server.jobs:
+            if run_id in server.begun:
                 server.channel.send({"op": "signal", "run_id": run_id, "signal": number})
+            elif run_id in server.jobs:
+                # the server is still importing, and may hang there: what has not begun need not wait for it
+                server.forget(run_id)
+                self._retire(server, "a library takes long to import")
+                self._ended.append(Exit(run_id, -number, 0.0))
 
     def close(self) -> None:
         for server in self._servers:
@@ -64,7 +72,9 @@ class ForkEngine:
             self._replace_dead(server)
             return
         for message in messages:
-            if message["event"] == "exited":
+            if message.get("run_id", "") and message["run_id"] not in server.jobs:
+                server.channel.send({"op": "signal", "run_id": message["run_id"], "signal": signal.SIGKILL})
+            elif message["event"] == "exited":
                 server.forget(message["run_id"])
                 self._ended.append(Exit(message["run_id"], message["code"], message["peak_memory_mb"]))
             elif message["event"] == "started":
@@ -74,9 +84,6 @@ class ForkEngine:
             elif message["event"] == "refused":
                 self._retire(server, "a library started a thread, which makes forking unsafe")
                 self.start(server.forget(message["run_id"]))
-        if server.retired and not server.jobs:
-            server.close()
-            self._servers.remove(server)
 
     def _take_preload(self, server: _Server, failed: dict[str, str]) -> None:
         server.preloading.pop(0)
@@ -116,7 +123,7 @@ class _Server:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the server)
         ours, theirs = socket.socketpair()
         self.channel = Channel(ours)
-        command = [sys.executable, "-m", "mlpipeline.runner.forkserver", str(theirs.fileno()), str(os.getpid())]
+        command = [*interpreter_command("mlpipeline.runner.forkserver"), str(theirs.fileno()), str(os.getpid())]
         try:
             self._process = subprocess.Popen(
                 command,
@@ -155,5 +162,9 @@ class _Server:
     def close(self) -> None:
         """End the server, which kills its children."""
         self.channel.close()
-        self._process.wait()
+        try:
+            self._process.wait(_CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:  # it hangs in an import; its children die with it
+            self._process.kill()
+            self._process.wait()
         self._stderr.close()

@@ -30,6 +30,7 @@ from typing import Any
 from mlpipeline.records import Job
 from mlpipeline.runner import child
 from mlpipeline.runner.channel import Channel
+from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.hugepages import collapse, huge_page_chunks
 
 # what the first training step, the first split or the first data set pulls in, each as costly as its library
@@ -95,7 +96,7 @@ class ForkServer:
             self._become_child(server_pid)
             child.run_job(Job(**values))
         finally:
-            os._exit(child.EXIT_NO_RESULT)
+            os._exit(EXIT_NO_RESULT)
 
     def _become_child(self, server_pid: int) -> None:
         os.setsid()
@@ -193,7 +194,7 @@ def end_with_parent(parent_pid: int, number: int) -> None:
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0)
     if os.getppid() != parent_pid:  # it died before the call above
-        os._exit(child.EXIT_NO_RESULT)
+        os._exit(EXIT_NO_RESULT)
 
 
 def _kill_group(pid: int) -> None:

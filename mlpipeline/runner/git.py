@@ -53,7 +53,6 @@ class GitState:
             self._query = None
         return self._answer
 
-
     def close(self) -> None:
         """Give up a question that has no answer yet."""
         if self._query is not None:

@@ -21,7 +21,7 @@ class Journal:
     Args:
         project: owns the files.
         warn: told once of each damaged line.
-        on_end: told of each end, as it is read.
+        on_end: told of each end that is later than those before it of the same version.
 
     Attributes:
         last: how each version ended last.
@@ -60,7 +60,10 @@ class Journal:
 
     def _follow(self, path: Path) -> None:
         offset = self._offsets.get(path, 0)
-        if os.stat(path).st_size <= offset:
+        size = os.stat(path).st_size
+        if size < offset:  # somebody has replaced it
+            offset = self._line_counts[path] = 0
+        if size == offset:
             return
         with path.open("rb") as file:
             file.seek(offset)
@@ -84,8 +87,12 @@ class Journal:
             self.open[record.run_id] = record
             return
         self.open.pop(record.run_id, None)
-        self.last[record.script, record.version] = Outcome(record.status, record.fingerprint)
-        self._on_end(record)
+        key = (record.script, record.version)
+        known = self.last.get(key)
+        ended = str(record.details.get("ended", ""))
+        if known is None or ended >= known.ended:  # the files of several hosts come one after the other
+            self.last[key] = Outcome(record.status, record.fingerprint, ended)
+            self._on_end(record)
 
 
 def append_line(path: Path, line: str, *, synced: bool = False) -> None:

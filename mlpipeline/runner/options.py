@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
 from mlpipeline.errors import ScriptError, did_you_mean
 from mlpipeline.runner.queue import matches
@@ -24,7 +25,7 @@ class Selection:
         """Tell whether a version, or with None the script as such, is meant."""
         if not matches(self.script, script):
             return False
-        return self.version is None or version is None or matches(self.version, version)
+        return self.version is None or version is None or fnmatchcase(version, self.version)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,26 @@ def parse_selection(text: str) -> Selection:
     """Return the selection that `SCRIPT` or `SCRIPT:VERSION` means; `.py` may be left out."""
     script, _, version = text.partition(":")
     script = script.removeprefix("./")
+    if not script:
+        raise ScriptError(f"--only needs SCRIPT or SCRIPT:VERSION, but got {text!r}")
     return Selection(script if script.endswith((".py", "*")) else f"{script}.py", version or None)
+
+
+class SelectedScripts:
+    """The scripts that `--only` names, in the place of a queue file."""
+
+    def __init__(self, only: Sequence[Selection], available: Callable[[], Sequence[str]]) -> None:
+        self._only = only
+        self._available = available
+        self.missing: list[str] = []
+
+    def read(self) -> list[str]:
+        """Return the scripts. Raises: ScriptError: a selection means none."""
+        return select_scripts(self._only, self._available())
+
+    def changed_at(self) -> float:
+        """Return 0: a command line does not change."""
+        return 0.0
 
 
 def select_scripts(only: Sequence[Selection], available: Sequence[str]) -> list[str]:
@@ -82,6 +102,6 @@ def check_versions(only: Sequence[Selection], script: str, versions: Sequence[st
         wanted = selection.version
         if wanted is None or not matches(selection.script, script):
             continue
-        if not any(matches(wanted, name) for name in versions):
+        if not any(fnmatchcase(name, wanted) for name in versions):
             near = did_you_mean(wanted, versions) or f"; it has {', '.join(versions[:10])}"
             raise ScriptError(f"--only: {script} has no version {wanted}{near}")

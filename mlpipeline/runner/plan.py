@@ -22,10 +22,15 @@ class Candidate(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """How the last run of a version ended, and of which code and parameters."""
+    """How the last run of a version ended, of which code and parameters, and when (UTC, ISO 8601)."""
 
     status: str
     fingerprint: str
+    ended: str = ""
+
+    def is_success_of(self, fingerprint: str) -> bool:
+        """Tell whether the run succeeded with this code and these parameters."""
+        return self.status == Status.SUCCEEDED and self.fingerprint == fingerprint
 
 
 @dataclass
@@ -97,7 +102,7 @@ def is_settled(fingerprint: str, in_session: Outcome | None, in_history: Outcome
     """
     if in_session is not None and (in_session.status == Status.SUCCEEDED or in_session.fingerprint == fingerprint):
         return True  # once a start; a failure is tried again when its code has changed
-    return in_history == Outcome(Status.SUCCEEDED, fingerprint)
+    return in_history is not None and in_history.is_success_of(fingerprint)
 
 
 def fingerprint(source_digest: str, parameters: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from mlpipeline.records import Status
+from mlpipeline.records import RUNNING, Status
 from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.plan import Candidate, Outcome
 
@@ -46,6 +46,8 @@ def _reason(candidate: Candidate, last: Outcome | None, daemon: Daemon, *, runs:
         return "not named by --only"
     if not runs:
         return "succeeded before with the same code and parameters"
+    if last is not None and last.status == RUNNING:
+        return "it runs now, in another daemon"
     if last is None:
         return "never recorded" if daemon.mode.keeps_records else "test mode runs every version"
     if last.fingerprint != candidate.fingerprint:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from mlpipeline.errors import ConfigError, did_you_mean
 from mlpipeline.files import config_lines, parse_config
+from mlpipeline.project import Project
 
 WHITELIST, BLACKLIST, SETTINGS = "WHITELISTED_MODELS", "BLACKLISTED_MODELS", "MLP"
 _SECTIONS = (SETTINGS, WHITELIST, BLACKLIST)
@@ -50,7 +52,9 @@ def parse_queue(text: str, name: str) -> tuple[Queue, list[str]]:
     """
     parser = parse_config(text, name)
     if not parser.sections():
-        raise ConfigError(f"{name} line 1: expected [{WHITELIST}] and the names of scripts, but the file is empty")
+        raise ConfigError(
+            f"{name} line 1: expected [{WHITELIST}] and the names of scripts, but the file has no section"
+        )
     warnings = []
     seen: dict[tuple[str, str], int] = {}
     for line, section, key in config_lines(text):
@@ -72,22 +76,38 @@ def parse_queue(text: str, name: str) -> tuple[Queue, list[str]]:
     )
 
 
+class ScriptSource(Protocol):
+    """Says what is to run at this moment."""
+
+    missing: list[str]
+    """Scripts that are named and do not exist."""
+
+    def read(self) -> list[str]:
+        """Return the scripts to run now, in order. Raises: ConfigError: that cannot be known."""
+
+    def changed_at(self) -> float:
+        """Return when the answer may last have changed, seconds since the epoch."""
+
+
 class QueueReader:
     """Reads the queue file again and again, and keeps the last good queue while the file is no good.
 
     Args:
         path: the queue file.
-        models_dir: where scripts lie.
+        project: where scripts lie.
         warn: told once of each thing that is wrong.
     """
 
-    def __init__(self, path: Path, models_dir: Path, warn: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, project: Project, warn: Callable[[str], None]) -> None:
         self.path = path
-        self._models_dir = models_dir
+        self._project = project
+        self._models_dir = project.models_dir
         self._warn = warn
         self._content: bytes | None = None
         self._queue: Queue | None = None
         self._warned: set[str] = set()
+        self._complaint = ""
+        self.missing: list[str] = []
 
     def read(self) -> list[str]:
         """Return the scripts to run now, in order.
@@ -95,14 +115,34 @@ class QueueReader:
         Raises: ConfigError: the file cannot be read and never could.
         """
         self._queue = self._parsed()
-        available = () if self._queue.names_all_scripts else available_scripts(self._models_dir)
+        available = () if self._queue.names_all_scripts else available_scripts(self._project)
         scripts = self._queue.select(available)
-        missing = [script for script in scripts if not (self._models_dir / script).is_file()]
-        for script in missing:
-            near = did_you_mean(script, available_scripts(self._models_dir)) if self._is_new(script) else ""
-            self._warn_once(script, f"{self.path.name}: {script} is not in {self._models_dir}{near}")
-        self._warned -= {script for script in scripts if script not in missing}  # warn anew if it vanishes again
-        return [script for script in scripts if script not in missing]
+        self.missing = [script for script in scripts if not _is_file(self._models_dir / script)]
+        for script in self.missing:
+            if script not in self._warned:
+                self._warn_once(script, self._about_missing(script))
+        found = [script for script in scripts if script not in self.missing]
+        self._warned.difference_update(found)  # warn anew if one vanishes again
+        return found
+
+    def changed_at(self) -> float:
+        """Return when the file was last written, seconds since the epoch; 0 if it is not there."""
+        try:
+            return self.path.stat().st_mtime
+        except OSError:
+            return 0.0
+
+    def _about_missing(self, script: str) -> str:
+        text = (self._content or b"").decode(errors="replace")
+        line = next((number for number, _, key in config_lines(text) if _script_name(key) == script), 0)
+        inner = script.removeprefix(f"{self._models_dir.name}/")
+        if inner != script and _is_file(self._models_dir / inner):
+            hint = f"; names are relative to that folder: write {inner}"
+        elif "," in script:
+            hint = "; write one script a line"
+        else:
+            hint = did_you_mean(script, available_scripts(self._project))
+        return f"{self.path.name} line {line}: {script} is not in {self._models_dir}{hint}"
 
     def _parsed(self) -> Queue:
         try:
@@ -113,6 +153,7 @@ class QueueReader:
         except (ConfigError, OSError, UnicodeDecodeError) as error:
             return self._last_good(error)
         self._content = content
+        self._warned.discard(self._complaint)
         for warning in warnings:
             self._warn_once(warning, warning)
         return queue
@@ -121,24 +162,24 @@ class QueueReader:
         message = str(error) if isinstance(error, ConfigError) else f"{self.path.name} cannot be read: {error}"
         if self._queue is None:
             raise ConfigError(message) from None
+        self._complaint = message
         self._warn_once(message, f"{message}; the queue stays as it was")
         return self._queue
 
-    def _is_new(self, key: str) -> bool:
-        return key not in self._warned
-
     def _warn_once(self, key: str, message: str) -> None:
-        if self._is_new(key):
+        if key not in self._warned:
             self._warned.add(key)
             self._warn(message)
 
 
-def available_scripts(models_dir: Path) -> list[str]:
-    """Return the Python files below a folder that set a global MODEL, relative to it, sorted."""
+def available_scripts(project: Project) -> list[str]:
+    """Return the Python files below the models directory that set a global MODEL, relative to it, sorted."""
     found = []
-    for path in models_dir.rglob("*.py"):
-        relative = path.relative_to(models_dir)
-        if not any(part.startswith((".", "__pycache__")) for part in relative.parts) and _has_model(path):
+    for path in project.models_dir.rglob("*.py"):
+        relative = path.relative_to(project.models_dir)
+        is_hidden = any(part.startswith((".", "__pycache__")) for part in relative.parts)
+        # runs keep copies of scripts, and the outputs may lie within the models
+        if not is_hidden and not path.is_relative_to(project.outputs_dir) and _has_model(path):
             found.append(relative.as_posix())
     return sorted(found)
 
@@ -153,6 +194,13 @@ def _has_model(path: Path) -> bool:
     try:
         return _HAS_MODEL.search(path.read_bytes()) is not None
     except OSError:
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long for the file system
         return False
 
 
@@ -192,5 +240,6 @@ def _boolean(value: str | None, text: str, name: str) -> bool:
     words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
     if (value or "").lower() not in words:
         line = next(number for number, _, key in config_lines(text) if key == "use_blacklist")
-        raise ConfigError(f"{name} line {line}: use_blacklist must be true or false, but got {value!r}")
+        got = f"got {value!r}" if value else "it has no value"
+        raise ConfigError(f"{name} line {line}: use_blacklist must be true or false, but {got}")
     return words[(value or "").lower()]

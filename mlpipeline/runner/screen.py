@@ -23,8 +23,8 @@ class Screen(Protocol):
     def ended(self, script: str, version: str | None, result: Result) -> None:
         """A run has ended, or with version None a script could not be loaded."""
 
-    def printed(self, text: str) -> None:
-        """A run has printed this."""
+    def printed(self, text: str, prefix: str) -> None:
+        """A run has printed this; the prefix tells it from others that run beside it."""
 
     def show(self, board: Board) -> None:
         """The state of things at this moment; called several times a second."""

@@ -18,7 +18,7 @@ import mlpipeline
 from mlpipeline.project import Project
 
 _PACKAGE_DIR = Path(mlpipeline.__file__).resolve().parent
-_Signature = tuple[tuple[str, int, int, int], ...]
+Signature = tuple[tuple[str, int, int, int], ...]
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Sources:
     files: tuple[Path, ...]
     imports: tuple[str, ...]
     digest: str
-    signature: _Signature
+    signature: Signature
 
 
 def read_sources(project: Project, script: Path, loaded: Iterable[Path] = ()) -> Sources:
@@ -47,7 +47,7 @@ def read_sources(project: Project, script: Path, loaded: Iterable[Path] = ()) ->
         loaded: further project-local files, as seen when the script was run.
     Raises: OSError: the script cannot be read.
     """
-    script = script.resolve()
+    os.stat(script)
     folders = import_folders(project, script)
     files = dict.fromkeys([script, *(path for path in loaded if path.is_file())])
     imports: dict[str, None] = {}
@@ -64,7 +64,7 @@ def read_sources(project: Project, script: Path, loaded: Iterable[Path] = ()) ->
     return Sources(ordered, tuple(imports), _digest(project, ordered), signature(ordered))
 
 
-def signature(files: Iterable[Path]) -> _Signature:
+def signature(files: Iterable[Path]) -> Signature:
     """Return size and time of each file; a file that is gone has none."""
     return tuple((str(path), *_stamp(path)) for path in files)
 
@@ -96,7 +96,7 @@ def _imported_names(path: str, *_stamp: int) -> tuple[str, ...]:
     """Return the modules that a file names, `package:name` for `from package import name`."""
     try:
         tree = ast.parse(Path(path).read_bytes())
-    except (SyntaxError, ValueError, OSError, RecursionError):
+    except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
         return ()  # the run itself will say what is wrong
     names: dict[str, None] = {}
     for node in ast.walk(tree):
@@ -113,7 +113,7 @@ def _local_files(name: str, folders: list[Path], importer: Path) -> Iterator[Pat
     module, _, member = name.partition(":")
     level = len(module) - len(module.lstrip("."))
     parts = [part for part in module.lstrip(".").split(".") if part]
-    bases = [importer.parents[level - 1]] if level else folders
+    bases = list(importer.parents[level - 1 : level]) if level else folders
     for base in bases:
         found = list(_module_files(base, parts, member))
         if found:
@@ -132,8 +132,8 @@ def _module_files(base: Path, parts: list[str], member: str) -> Iterator[Path]:
 
 def _package_or_module(path: Path) -> Iterator[Path]:
     for candidate in (path / "__init__.py", path.with_name(f"{path.name}.py")):
-        if candidate.is_file():
-            yield candidate.resolve()
+        if os.path.isfile(candidate):  # unlike Path.is_file, False for a name that no file system takes
+            yield candidate
             return
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 
 from mlpipeline.errors import EngineError
 from mlpipeline.records import Job
-from mlpipeline.runner.engine import Exit, child_environment
+from mlpipeline.runner.engine import Exit, child_environment, interpreter_command
 
 _POLL_SECONDS = 0.01
 
@@ -24,7 +23,7 @@ class SpawnEngine:
     def start(self, job: Job) -> None:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "mlpipeline.runner.child"],
+                interpreter_command("mlpipeline.runner.child"),
                 env=child_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 
 from mlpipeline.project import Project
 from mlpipeline.records import Record, Status
-from mlpipeline.runner.board import Board, EndedRow, RunningRow
+from mlpipeline.runner.board import Board, EndedRow, RunningRow, process_started
 from mlpipeline.runner.journal import Journal, Key
 
 
@@ -36,7 +36,7 @@ def read_overview(project: Project, warn: Callable[[str], None]) -> Overview:
     ends: dict[Key, EndedRow] = {}
     journal = Journal(project, warn, on_end=lambda record: _put_last(ends, record))
     journal.refresh()
-    running = tuple(_running_row(start) for start in journal.open.values() if _goes_on(project, start))
+    running = tuple(_running_row(project, start) for start in journal.open.values() if _goes_on(project, start))
     for start in journal.open.values():
         if not any(row.run_id == start.run_id for row in running):
             _put_last(ends, replace(start, status=Status.INTERRUPTED))
@@ -57,17 +57,18 @@ def _put_last(ends: dict[Key, EndedRow], record: Record) -> None:
 
 
 def _goes_on(project: Project, start: Record) -> bool:
-    from mlpipeline.runner.claims import is_held_elsewhere
+    from mlpipeline.runner.claims import goes_on  # only where something was left open: file locks take long to import
 
-    model_dir = Path(str(start.details.get("model_dir", "")))
-    if not model_dir.is_relative_to(project.model_ckpts_dir):
-        return False
-    return is_held_elsewhere(project.lock_file(model_dir)) or is_held_elsewhere(model_dir / ".lock")
+    return goes_on(project, start)
 
 
-def _running_row(start: Record) -> RunningRow:
-    since = datetime.fromisoformat(str(start.details["started"])).timestamp()
-    progress = Path(str(start.details["model_dir"]), "progress.json")
+def _running_row(project: Project, start: Record) -> RunningRow:
+    folder = project.recorded_dir(start.details.get("model_dir")) or project.outputs_dir
+    progress = folder / "progress.json"
+    try:
+        since = datetime.fromisoformat(str(start.details["started"])).timestamp()
+    except (KeyError, ValueError):
+        since = time.time()
     return RunningRow(start.run_id, start.script, str(start.version), since, str(progress))
 
 
@@ -77,4 +78,4 @@ def _told_board(project: Project) -> Board | None:
         board = Board.from_json(project.status_file.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, KeyError):
         return None
-    return board if Path(f"/proc/{board.pid}").exists() or not Path("/proc/self").exists() else None
+    return board if process_started(board.pid) == board.pid_started else None

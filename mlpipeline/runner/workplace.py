@@ -16,9 +16,9 @@ from typing import Any, Protocol
 from mlpipeline.errors import RecordError
 from mlpipeline.files import replace_file
 from mlpipeline.project import Project
-from mlpipeline.records import Job, Record, Result, Status, now
+from mlpipeline.records import RUNNING, Job, Record, Result, Status, now
 from mlpipeline.runner.board import Board
-from mlpipeline.runner.claims import Claims, settle_abandoned, settle_in
+from mlpipeline.runner.claims import Claims, goes_on, settle_abandoned, settle_in
 from mlpipeline.runner.git import GitState
 from mlpipeline.runner.journal import Journal, append_line
 from mlpipeline.runner.outputs import output_block
@@ -81,10 +81,10 @@ class Scratch:
     """Test mode: a temporary folder, and nothing kept."""
 
     def __init__(self) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="mlpipeline-"))
+        self._folder = Path()
 
     def open(self, screen: Screen) -> None:
-        pass
+        self._folder = Path(tempfile.mkdtemp(prefix="mlpipeline-"))
 
     def last(self, script: str, version: str | None) -> Outcome | None:
         return None
@@ -112,7 +112,8 @@ class Scratch:
         pass
 
     def close(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._folder != Path():
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Viewed(Scratch):
@@ -126,10 +127,10 @@ class Viewed(Scratch):
     def open(self, screen: Screen) -> None:
         journal = Journal(self._project, screen.warn)
         journal.refresh()
-        unfinished = [(start.script, start.version, start.fingerprint) for start in journal.open.values()]
-        self._last = journal.last | {
-            (script, version): Outcome(Status.INTERRUPTED, fingerprint) for script, version, fingerprint in unfinished
-        }
+        self._last = dict(journal.last)
+        for start in journal.open.values():
+            status = RUNNING if goes_on(self._project, start) else Status.INTERRUPTED
+            self._last[start.script, start.version] = Outcome(status, start.fingerprint)
 
     def last(self, script: str, version: str | None) -> Outcome | None:
         return self._last.get((script, version))
@@ -170,9 +171,9 @@ class Kept:
         if not self._claims.take(candidate.model_dir):
             return Taken.BUSY
         self._journal.refresh()
-        settle_in(candidate.model_dir, self._journal)
-        done = Outcome(Status.SUCCEEDED, candidate.fingerprint)
-        if uses_history and self.last(candidate.script, candidate.name) == done:
+        settle_in(Path(candidate.model_dir), self._journal, self._project)
+        last = self.last(candidate.script, candidate.name)
+        if uses_history and last is not None and last.is_success_of(candidate.fingerprint):
             self._claims.release(candidate.model_dir)
             return Taken.DONE
         return Taken.OURS
@@ -188,13 +189,13 @@ class Kept:
             "started": now(),
             "host": self._project.host,
             "pid": os.getpid(),
-            "model_dir": candidate.model_dir,
+            "model_dir": os.path.relpath(candidate.model_dir, self._project.outputs_dir),
             "seed": job.seed,
             "resumed": not job.clean_model_dir,
             "source_digest": job.source_digest,
             "parameters": json.loads(candidate.parameters),
         }
-        start = Record("start", job.run_id, job.script, job.version, "RUNNING", candidate.fingerprint, details)
+        start = Record("start", job.run_id, job.script, job.version, RUNNING, candidate.fingerprint, details)
         self._journal.append(start)
         self._starts[job.run_id] = start
 
@@ -213,10 +214,8 @@ class Kept:
         self._journal.append(Record("end", result.run_id, script, None, result.status, digest, details))
 
     def show(self, board: Board) -> None:
-        try:
+        with contextlib.suppress(OSError):  # whether the disk is full is for the journal to say
             replace_file(self._project.status_file, board.to_json())
-        except OSError as error:
-            raise RecordError(f"{self._project.status_file} cannot be written: {error.strerror}") from error
 
     def close(self) -> None:
         self._git.close()

@@ -43,7 +43,8 @@ def test_a_new_script_runs_as_it_is_written(tmp_path: Path) -> None:
     command("new", "mine", cwd=tmp_path)
     assert "2 succeeded" in command("--only", "mine", cwd=tmp_path).stdout
     assert "exists; choose another name" in command("new", "mine", cwd=tmp_path, expect=2).stderr
-    assert "leads outside" in command("new", "../mine", cwd=tmp_path, expect=2).stderr
+    assert "is no name for a script" in command("new", "../mine", cwd=tmp_path, expect=2).stderr
+    assert "is the name of a library" in command("new", "numpy", cwd=tmp_path, expect=2).stderr
 
 
 def test_a_folder_without_configuration_names_init(tmp_path: Path) -> None:

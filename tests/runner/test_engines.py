@@ -15,7 +15,7 @@ from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.engine import Engine, Exit
 from mlpipeline.runner.fork_engine import ForkEngine
 from mlpipeline.runner.mode import TEST
-from mlpipeline.runner.options import Options
+from mlpipeline.runner.options import Options, SelectedScripts, Selection
 from mlpipeline.runner.spawn_engine import SpawnEngine
 from mlpipeline.runner.workplace import Scratch
 from tests.support import Folder, wait_until
@@ -56,7 +56,10 @@ class Listening:
     def say(self, message: str) -> None:
         self.said.append(message)
 
-    warn = printed = say
+    warn = say
+
+    def printed(self, text: str, prefix: str) -> None:
+        self.said.append(prefix + text)
 
     def started(self, script: str, version: str, *, resumed: bool) -> None:
         pass
@@ -68,11 +71,13 @@ class Listening:
         pass
 
 
+def queue_of(*scripts: str) -> SelectedScripts:
+    return SelectedScripts([Selection(script) for script in scripts], lambda: scripts)
+
+
 def run_with(engine: Engine, folder: Folder, *scripts: str) -> list[Result]:
     screen = Listening()
-    daemon = Daemon(
-        folder.project, TEST, Options(), engine, Scratch(), screen, lambda: list(scripts), changed_at=lambda: 0.0
-    )
+    daemon = Daemon(folder.project, TEST, Options(), engine, Scratch(), screen, queue_of(*scripts))
     daemon.run()
     return screen.results
 
@@ -101,7 +106,7 @@ def test_a_spawned_run_can_be_stopped(folder: Folder) -> None:
     folder.script("a.py", "wait_for('never')")
     screen = Listening()
     options = Options(timeout_seconds=1.0)
-    daemon = Daemon(folder.project, TEST, options, SpawnEngine(), Scratch(), screen, lambda: ["a.py"], lambda: 0.0)
+    daemon = Daemon(folder.project, TEST, options, SpawnEngine(), Scratch(), screen, queue_of("a.py"))
     assert daemon.run() == 1
     assert [result.status for result in screen.results] == ["TIMED_OUT"]
 

@@ -12,7 +12,7 @@ ENDINGS = {
     "os._exit": ("os._exit(3)", "CRASHED", "the process ended with exit status 3 before it had a result"),
     "segmentation fault": ("ctypes.string_at(0)", "CRASHED", "SIGSEGV (segmentation fault)"),
     "killed": ("os.kill(os.getpid(), signal.SIGKILL)", "CRASHED", "SIGKILL (out of memory?)"),
-    "timeout": ("wait_for('what never comes')", "TIMED_OUT", "stopped after"),
+    "timeout": ("wait_for('what never comes')", "TIMED_OUT", "timed out after"),
 }
 
 
