@@ -39,6 +39,7 @@ from mlpipeline.runner.sources import is_project_file
 from mlpipeline.scripting import log_to
 
 PROGRESS_SECONDS = 0.2
+RUN_ID_VARIABLE = "MLPIPELINE_RUN_ID"
 LOCK_SECONDS = 15.0
 _RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE_FOLDER = os.path.dirname(_RUNNER_FOLDER)
@@ -235,6 +236,7 @@ def _prepare(job: Job) -> None:
     script_folder = os.path.dirname(os.path.join(job.models_dir, job.script))
     sys.path[:0] = list(dict.fromkeys([script_folder, job.models_dir, job.root]))
     sys.argv = [os.path.join(job.models_dir, job.script)]
+    os.environ[RUN_ID_VARIABLE] = job.run_id
     if job.device is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = job.device
     _limit_threads(job.threads)

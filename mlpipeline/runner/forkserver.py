@@ -39,6 +39,7 @@ PULLED_IN_LATE = {
     "numpy": ("numpy.random", "threadpoolctl"),
 }
 _PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 class ForkServer:
@@ -113,18 +114,29 @@ class ForkServer:
         gc.enable()
 
     def _reap(self) -> None:
-        while self._runs:
-            pid, status, usage = os.wait4(-1, os.WNOHANG)
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
             if pid == 0:
                 return
             run_id = self._runs.pop(pid, None)
+            _kill_group(pid)  # what the run started itself must not outlive it
+            self._end_orphans()
             if run_id is None:
                 continue
-            _kill_group(pid)  # what the run started itself must not outlive it
             code = os.waitstatus_to_exitcode(status)
             self._send(
                 {"event": "exited", "run_id": run_id, "code": code, "peak_memory_mb": child.peak_memory_mb(usage)}
             )
+
+    def _end_orphans(self) -> None:
+        """Kill what ended runs have left in sessions of their own; the system gives it to this process as children."""
+        for pid in _children():
+            if pid not in self._runs and (not self._runs or _run_id_of(pid) not in (None, *self._runs.values())):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
 
     def _signal(self, run_id: str, number: int) -> None:
         for pid, running in self._runs.items():
@@ -142,6 +154,8 @@ class ForkServer:
         for pid in self._runs:
             _kill_group(pid)
             os.kill(pid, signal.SIGKILL)  # one that has no group of its own yet
+        self._runs.clear()
+        self._end_orphans()
         os._exit(0)
 
 
@@ -197,6 +211,31 @@ def end_with_parent(parent_pid: int, number: int) -> None:
         os._exit(EXIT_NO_RESULT)
 
 
+def adopt_orphans() -> None:
+    """Become the parent of what descendants leave behind; Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _children() -> list[int]:
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
+def _run_id_of(pid: int) -> str | None:
+    """Return the run that a process was started in, as its environment tells; None if it does not."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = file.read().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    prefix = f"{child.RUN_ID_VARIABLE}="
+    return next((text.removeprefix(prefix) for text in variables if text.startswith(prefix)), None)
+
+
 def _kill_group(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
@@ -209,6 +248,7 @@ def main() -> None:
     connection.set_inheritable(False)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides what Ctrl-C means
     end_with_parent(int(sys.argv[2]), signal.SIGTERM)
+    adopt_orphans()
     ForkServer(connection).serve()
 
 

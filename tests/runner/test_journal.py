@@ -182,7 +182,7 @@ def test_a_torn_line_is_ended_before_the_next(tmp_path):
 
 def test_a_journal_that_cannot_be_read_is_an_error(project, history):
     history.symlink_to(history)
-    with pytest.raises(RecordError, match="cannot be read: .*; mend it or move it away"):
+    with pytest.raises(RecordError, match=r"cannot be read: .*; mend it or move it away"):
         Following(project)
 
 
