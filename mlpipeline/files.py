@@ -23,7 +23,7 @@ def replace_file(path: Path, content: bytes | str, *, synced: bool = False) -> N
     """
     data = content.encode() if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    aside = path.with_name(f".{path.name}.tmp")  # one name, so that kills do not leave many
     try:
         with aside.open("wb") as file:
             file.write(data)

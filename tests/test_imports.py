@@ -20,10 +20,11 @@ GROUND = {
     "scripting": {"errors"},
     "metrics": {"scripting", "errors"},
     "model": {"versions", "scripting", "metrics", "errors"},
+    "description": {"model", "records", "versions"},
 }
 DOORS = {"cli", "helper", "utils", "__main__"}
 MAY_USE = {"ensemble": {"pytorch"}, "serving": {"pytorch", "dataflow"}}
-CHILDS_SIDE = {"child", "execute", "describe", "forkserver"}
+CHILDS_SIDE = {"child", "execute", "forkserver"}
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "torchvision", "scipy", "keras", "ray", "mlflow"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

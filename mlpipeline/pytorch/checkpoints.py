@@ -10,6 +10,7 @@ from safetensors.torch import save_model
 from torch import nn
 
 from mlpipeline.errors import DataError, ModelDirError
+from mlpipeline.files import replace_file
 from mlpipeline.pytorch.packing import Contents, Packer, unpack
 
 # Written aside, synced and moved: safe from a power cut, too. This takes 0.3 to 20 ms, and an epoch on a
@@ -51,7 +52,7 @@ class CheckpointFolder:
         # counted from the end, so that a slow disk does not sync all the time
         self._synced_at = time.monotonic()
         if last:
-            self._remove(BETWEEN)
+            _remove(self.folder, BETWEEN)
 
     def read(self) -> tuple[Contents | None, list[str]]:
         """Return the state that got furthest, if any is whole, and what is wrong with files that are not."""
@@ -78,13 +79,19 @@ class CheckpointFolder:
         except OSError as error:
             raise _cannot_write(self.folder / WEIGHTS, error) from error
 
+    def remove_states(self) -> None:
+        """Remove the states, so that one of other work, which got further, cannot hide those that come."""
+        _remove(self.folder, (CHECKPOINT, f".{CHECKPOINT}.tmp", *BETWEEN))
+
     def remove(self) -> None:
         """Remove all that this class writes, and nothing else."""
-        self._remove((CHECKPOINT, CHECKPOINT + ".tmp", *BETWEEN, WEIGHTS, WEIGHTS + ".tmp"))
+        self.remove_states()
+        _remove(self.folder, (WEIGHTS, WEIGHTS + ".tmp"))
 
-    def _remove(self, names: tuple[str, ...]) -> None:
-        for name in names:
-            (self.folder / name).unlink(missing_ok=True)
+
+def _remove(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).unlink(missing_ok=True)
 
 
 def _write_over(path: str, data: bytes) -> None:
@@ -100,11 +107,8 @@ def _write_over(path: str, data: bytes) -> None:
 
 
 def _write_aside(path: Path, data: bytes) -> None:
-    aside = f"{path}.tmp"
-    _write_over(aside, data)
     try:
-        _sync(Path(aside))
-        os.replace(aside, path)
+        replace_file(path, data, synced=True)
     except OSError as error:
         raise _cannot_write(path, error) from error
 

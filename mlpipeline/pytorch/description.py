@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
+from mlpipeline.description import describe as described
 from mlpipeline.model import DataLoader
 from mlpipeline.versions import version_parameters
 
@@ -25,7 +26,10 @@ def describe(version: Mapping[str, Any], network: nn.Module, optimizer: Optimize
             otherwise a training may be continued for more.
     """
     left_out = _WITHOUT_EFFECT if ends_matter else (*_WITHOUT_EFFECT, version_parameters.EPOC_COUNT)
-    parameters = {key: _described(value) for key, value in version.items() if key not in left_out}
+    parameters = {key: described(value) for key, value in version.items() if key not in left_out}
+    loader = version[version_parameters.DATALOADER]
+    if isinstance(loader, DataLoader):
+        parameters["training rows"] = loader.get_train_sample_count()
     layers = {name: f"{list(values.shape)} {values.dtype}" for name, values in network.state_dict().items()}
     return json.dumps({**parameters, "optimizer": type(optimizer).__name__, "network": layers})
 
@@ -38,18 +42,3 @@ def first_difference(saved: str, present: str) -> str | None:
         if before != now:
             return f"another {key}" if isinstance(now, dict) else f"{key} was {before!r}, is {now!r}"
     return None
-
-
-def _described(value: Any) -> Any:
-    """Return a value as JSON, an object by its class and the arguments of a loader: no memory address."""
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    if isinstance(value, (list, tuple)):
-        return [_described(item) for item in value]
-    if isinstance(value, Mapping):
-        return {str(key): _described(item) for key, item in value.items()}
-    name = getattr(value, "__qualname__", type(value).__qualname__)
-    if isinstance(value, DataLoader):
-        arguments, named = value._arguments
-        return {name: [_described(arguments), _described(named), value.get_train_sample_count()]}
-    return name

@@ -145,6 +145,8 @@ class TorchModel(Model):
         if run.saved:
             restore_training(run.learner, run.saved)
             run.saved = None
+        if first == 0:
+            run.checkpoints.remove_states()
         train(run.learner, self._batches(source, first, last), Plan(first, last, self._keep, self._report_loss))
 
     def evaluate_model(self, input_fn: Any, steps: int) -> dict[str, float]:

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from mlpipeline.description import describe_version
 from mlpipeline.errors import ScriptError, VersionError
 from mlpipeline.metrics import MetricContainer, as_number
 from mlpipeline.model import DataLoader, Model
 from mlpipeline.records import Job
-from mlpipeline.runner.describe import describe_version
 from mlpipeline.versions import ExecutionModeKeys, Version, Versions, version_parameters
 
 Outputs = dict[str, str]

@@ -35,8 +35,9 @@ from mlpipeline.runner.hugepages import collapse, huge_page_chunks
 
 # what the first training step, the first split or the first data set pulls in, each as costly as its library
 PULLED_IN_LATE = {
-    "torch": ("torch._dynamo", "torch.utils.data", "torch.utils._foreach_utils", "torch.distributed"),
+    "torch": ("torch._dynamo", "torch.utils.data"),
     "numpy": ("numpy.random", "threadpoolctl"),
+    "mlpipeline.pytorch": ("torch._dynamo", "numpy.random", "numpy.ctypeslib", "pandas", "threadpoolctl"),
 }
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -169,7 +170,8 @@ def preload(modules: list[str]) -> dict[str, str]:
         top = name.partition(":")[0].partition(".")[0]
         if not is_library(top):
             continue
-        for wanted in (name, *PULLED_IN_LATE.get(top, ())):
+        late = PULLED_IN_LATE.get(name.partition(":")[0], PULLED_IN_LATE.get(top, ()))
+        for wanted in (name, *late):
             try:
                 child.import_library(wanted)
             except BaseException as error:  # a library may do anything while it is imported

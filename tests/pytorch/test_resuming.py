@@ -138,6 +138,18 @@ def test_checkpoint_of_another_network_is_not_used(tmp_path: Path, capsys: pytes
     assert "starting afresh" in capsys.readouterr().out
 
 
+def test_checkpoint_of_other_work_that_got_further_does_not_hide_a_new_one(tmp_path: Path) -> None:
+    model = new(Linear)
+    with killed_at_step(model, 40):
+        run(model, version(blobs(), epoc_count=20), tmp_path)
+    model = new(Linear)
+    with killed_at_step(model, 8):
+        run(model, version(blobs(), learning_rate=0.5), tmp_path)
+    model = new(Linear)
+    model.pre_execution_hook(version(blobs(), learning_rate=0.5), str(tmp_path))
+    assert model.get_trained_step_count() == 5
+
+
 def test_damaged_checkpoint_is_said_and_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "checkpoint.safetensors").write_bytes(b"\x80\x04K\x01.")
     run(new(Linear), version(blobs()), tmp_path)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import mlpipeline
+from mlpipeline.description import describe, describe_version
 from mlpipeline.model import DataLoader
-from mlpipeline.runner.describe import describe, describe_version
 from mlpipeline.versions import Versions
 
 CASES = """
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from mlpipeline.model import DataLoader
-from mlpipeline.runner.describe import describe
+from mlpipeline.description import describe
 
 class Loader(DataLoader):
     def __init__(self, path, scale=1, names=()): pass
