@@ -24,7 +24,7 @@ GROUND = {
 }
 DOORS = {"cli", "helper", "utils", "__main__"}
 MAY_USE = {"ensemble": {"pytorch"}, "serving": {"pytorch", "dataflow"}}
-CHILDS_SIDE = {"child", "execute", "forkserver"}
+CHILDS_SIDE = {"child", "execute", "forkserver", "surroundings"}
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "torchvision", "scipy", "keras", "ray", "mlflow"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -1,19 +1,16 @@
 """The process of a run: it prepares itself, executes the job and leaves a result file.
 
 run_job
-    _prepare              output file, working directory, import path, device, threads
+    prepare              output file, working directory, import path, device, threads
     _Run.work             lock -> libraries -> seed -> execute.load_model -> list_versions or run_version
     files.replace_file    the result, written aside and moved into place
 """
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import faulthandler
 import importlib
 import itertools
-import logging
 import os
 import random
 import resource
@@ -26,20 +23,19 @@ import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn, TextIO
+from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
 from mlpipeline.errors import MlpError, ModelDirError
 from mlpipeline.files import replace_file
-from mlpipeline.records import Job, Result, Status, dumps, now, output_header
+from mlpipeline.records import Job, Result, Status, dumps, now
 from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.execute import list_versions, load_model, run_version
 from mlpipeline.runner.sources import is_project_file
-from mlpipeline.scripting import log_to
+from mlpipeline.runner.surroundings import finish_threads_and_hooks, flush, prepare, restore_output
 
 PROGRESS_SECONDS = 0.2
-RUN_ID_VARIABLE = "MLPIPELINE_RUN_ID"
 LOCK_SECONDS = 15.0
 _RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE_FOLDER = os.path.dirname(_RUNNER_FOLDER)
@@ -53,17 +49,17 @@ def run_job(job: Job) -> NoReturn:
     code = EXIT_NO_RESULT
     process = os.getpid()
     try:
-        _prepare(job)
+        prepare(job)
         result = _Run(job).result()
         if os.getpid() == process:  # a process that the script has forked may come back here too
-            _finish_threads_and_hooks()
+            finish_threads_and_hooks()
             replace_file(Path(job.result_file), result.to_json())
             code = 0
     except BaseException:  # the last frame of the process: nothing may unwind into the fork server
         with contextlib.suppress(OSError, ValueError):  # the script may have closed its standard error
             traceback.print_exc()
     finally:
-        _flush()
+        flush()
         os._exit(code)
 
 
@@ -125,7 +121,7 @@ class _Run:
             return
         if not Path(self.job.model_dir, ".lock").exists():
             self._hold_lock()
-        _restore_output(Path(self.job.output_file))
+        restore_output(Path(self.job.output_file))
         _copy_sources(self.job, loaded_sources(self.job))
 
     def _failure(self, status: Status, error: BaseException, summary: str) -> Result:
@@ -228,57 +224,6 @@ def peak_memory_mb(usage: resource.struct_rusage) -> float:
     return round(usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10), 1)
 
 
-def _prepare(job: Job) -> None:
-    _capture_output(Path(job.output_file))
-    if job.keeps_files:
-        sys.stdout.write(output_header(job))
-    os.chdir(job.root)
-    script_folder = os.path.dirname(os.path.join(job.models_dir, job.script))
-    sys.path[:0] = list(dict.fromkeys([script_folder, job.models_dir, job.root]))
-    sys.argv = [os.path.join(job.models_dir, job.script)]
-    os.environ[RUN_ID_VARIABLE] = job.run_id
-    if job.device is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = job.device
-    _limit_threads(job.threads)
-    log_to(Path(job.log_file) if job.log_file else None, f"{job.script}:{job.version}")
-
-
-def _capture_output(path: Path) -> None:
-    """Send what this process prints, from C too, to a file, line by line: a crash must not lose the last lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-    os.dup2(descriptor, 1)
-    os.dup2(descriptor, 2)
-    os.close(descriptor)
-    sys.stdout = _line_buffered(1)
-    sys.stderr = _line_buffered(2)
-    faulthandler.enable()
-
-
-def _line_buffered(descriptor: int) -> TextIO:
-    return open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
-
-
-def _restore_output(path: Path) -> None:
-    """Put the output back at its place where the script has removed it together with its folder."""
-    if path.exists() and os.path.samestat(os.stat(path), os.fstat(1)):
-        return
-    _flush()
-    size = os.fstat(1).st_size
-    printed = os.pread(1, size, 0) if size else b""
-    _capture_output(path)
-    os.write(1, printed)
-
-
-def _limit_threads(count: int) -> None:
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = str(count)
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(count)
-    if count > 1 and "numpy" in sys.modules and "threadpoolctl" in sys.modules:
-        sys.modules["threadpoolctl"].threadpool_limits(count)
-
-
 def _copy_sources(job: Job, sources: list[Path]) -> None:
     target = Path(job.model_dir, "code", job.source_digest[:12])
     for path in sources:
@@ -293,20 +238,6 @@ def _library_versions(imports: tuple[str, ...]) -> dict[str, str]:
     names = {name.partition(":")[0].partition(".")[0] for name in imports} - sys.stdlib_module_names
     versions = {name: getattr(sys.modules.get(name), "__version__", None) for name in sorted(names)}
     return {name: str(version) for name, version in versions.items() if version is not None}
-
-
-def _finish_threads_and_hooks() -> None:
-    """Do what an ordinary end of Python does for the script: join its threads, run its atexit hooks."""
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # the disk may be full, or the script may have closed the stream: nothing is left to tell
-        with contextlib.suppress(OSError, ValueError):
-            stream.flush()
-    logging.shutdown()
 
 
 def summarize(error: BaseException) -> str:

@@ -23,8 +23,9 @@ from pathlib import Path
 
 from mlpipeline.errors import ConfigError, ModelDirError
 from mlpipeline.project import Project
-from mlpipeline.records import Job, Result, Status, now, output_header
-from mlpipeline.runner.board import Board, RunningRow, process_started
+from mlpipeline.records import Job, Result, Status, now
+from mlpipeline.runner.active import GRACE_SECONDS, Active
+from mlpipeline.runner.board import Board, process_started
 from mlpipeline.runner.catalog import Catalog
 from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
 from mlpipeline.runner.mode import Mode
@@ -36,26 +37,11 @@ from mlpipeline.runner.screen import Screen
 from mlpipeline.runner.sources import Sources
 from mlpipeline.runner.workplace import Places, Taken, Workplace
 
-GRACE_SECONDS = 10.0
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TICK_SECONDS = 0.1
-_RELAYED_BYTES = 1 << 20
+_IDLE_SECONDS = 0.25
 _BUSY_SECONDS = 0.5
 _SETTLING_SECONDS = 0.5
-
-
-@dataclass
-class Active:
-    """A process that goes on: a run or, with candidate None, the listing of a script's versions."""
-
-    job: Job
-    candidate: Candidate | None
-    sources: Sources
-    slot: int
-    started: float
-    told: tuple[Status, str] | None = None
-    kill_at: float | None = None
-    printed_bytes: int = 0
 
 
 @dataclass
@@ -143,11 +129,13 @@ class Daemon:
         if not self._active and (self._stopping or (choice is None and not self._may_come_more())):
             return False
         self._show()
-        for ended in self.engine.wait(_TICK_SECONDS):
+        for ended in self.engine.wait(_TICK_SECONDS if self._active else _IDLE_SECONDS):
             self._finish(ended)
         self._heed_signals()
         self._heed_deadlines()
-        self._relay_output()
+        if self.options.relays_output:
+            for active in self._active.values():
+                self._relay(active, active.new_output())
         return True
 
     def _may_come_more(self) -> bool:
@@ -219,7 +207,7 @@ class Daemon:
         self.screen.started(job.script, candidate.name, resumed=not job.clean_model_dir)
 
     def _begin(self, job: Job, candidate: Candidate | None, sources: Sources) -> None:
-        self._active[job.run_id] = Active(job, candidate, sources, self._free_slots.pop(0), time.monotonic())
+        self._active[job.run_id] = Active(job, candidate, sources, self._free_slots.pop(0))
         self.engine.start(job)
 
     def _job(
@@ -256,8 +244,9 @@ class Daemon:
         active = self._active[ended.run_id]
         job = active.job
         found = read_result(Path(job.result_file), job.run_id)
-        result = judge(job, found, ended, active.told, time.monotonic() - active.started)
-        self._relay(active, leaving_out=result.error)
+        result = judge(job, found, ended, active.told, active.seconds())
+        if self.options.relays_output:
+            self._relay(active, active.new_output(is_last=True).removesuffix(result.error))
         if active.candidate is None:
             self._finish_listing(active, result)
         else:
@@ -327,53 +316,19 @@ class Daemon:
             self._stop_runs(Status.INTERRUPTED)
         if self._interrupts > 1:
             for active in self._active.values():
-                active.kill_at = 0.0
+                active.end_grace()
 
     def _stop_runs(self, status: Status) -> None:
         self._stopping = True
         for active in self._active.values():
-            self._tell(active, status)
-
-    def _tell(self, active: Active, status: Status) -> None:
-        if active.told is None:
-            active.told = (status, now())
-            active.kill_at = time.monotonic() + GRACE_SECONDS
-            self.engine.signal(active.job.run_id, signal.SIGINT)
+            active.tell(status, self.engine)
 
     def _heed_deadlines(self) -> None:
-        moment = time.monotonic()
-        limit = self.options.timeout_seconds
         for active in self._active.values():
-            if limit is not None and moment - active.started > limit:
-                self._tell(active, Status.TIMED_OUT)
-            if active.kill_at is not None and moment > active.kill_at:
-                self.engine.signal(active.job.run_id, signal.SIGKILL)
+            active.heed_deadlines(self.options.timeout_seconds, self.engine)
 
-    def _relay_output(self) -> None:
-        for active in self._active.values():
-            self._relay(active)
-
-    def _relay(self, active: Active, leaving_out: str | None = None) -> None:
-        """Show the whole lines that a run has printed since the last time.
-
-        Args:
-            active: the run.
-            leaving_out: at its end, what the screen shows in another place; then half a line is shown too.
-        """
-        if not self.options.relays_output or active.candidate is None:
-            return
-        try:
-            with open(active.job.output_file, "rb") as file:
-                file.seek(active.printed_bytes)
-                printed = file.read(_RELAYED_BYTES)
-        except OSError:
-            return
-        if leaving_out is None:
-            printed = printed[: printed.rfind(b"\n") + 1]
-        active.printed_bytes += len(printed)
-        text = printed.decode(errors="replace").removesuffix(leaving_out or "")
-        text = text.rpartition(output_header(active.job))[2]
-        if text:
+    def _relay(self, active: Active, text: str) -> None:
+        if text and active.candidate is not None:
             self.screen.printed(text, f"{active.job.version}: " if self.options.slots > 1 else "")
 
     def _show(self) -> None:
@@ -384,8 +339,7 @@ class Daemon:
             self.workplace.show(board)
 
     def _board(self) -> Board:
-        runs = [active for active in self._active.values() if active.candidate is not None]
-        rows = tuple(_row(active) for active in runs)
+        rows = tuple(active.row() for active in self._active.values() if active.candidate is not None)
         plans = [self.catalog.plans.get(script) for script in self._scripts]
         ended = self.tally.done + self.tally.failed
         return Board(
@@ -406,10 +360,3 @@ class Daemon:
 def new_run_id() -> str:
     """Return an id that is unique and sorts by time."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:12]}"
-
-
-def _row(active: Active) -> RunningRow:
-    job = active.job
-    since = time.time() - (time.monotonic() - active.started)
-    progress_file = str(Path(job.result_file).with_name("progress.json"))
-    return RunningRow(job.run_id, job.script, str(job.version), since, progress_file)

@@ -32,6 +32,7 @@ from mlpipeline.runner import child
 from mlpipeline.runner.channel import Channel
 from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.hugepages import collapse, huge_page_chunks
+from mlpipeline.runner.surroundings import RUN_ID_VARIABLE
 
 # what the first training step, the first split or the first data set pulls in, each as costly as its library
 PULLED_IN_LATE = {
@@ -234,7 +235,7 @@ def _run_id_of(pid: int) -> str | None:
             variables = file.read().decode(errors="replace").split("\0")
     except OSError:
         return None
-    prefix = f"{child.RUN_ID_VARIABLE}="
+    prefix = f"{RUN_ID_VARIABLE}="
     return next((text.removeprefix(prefix) for text in variables if text.startswith(prefix)), None)
 
 

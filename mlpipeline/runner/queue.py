@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -192,9 +193,15 @@ def matches(entry: str, script: str) -> bool:
 
 def _has_model(path: Path) -> bool:
     try:
-        return _HAS_MODEL.search(path.read_bytes()) is not None
+        stat = path.stat()
+        return _sets_model(path, stat.st_mtime_ns, stat.st_size)
     except OSError:
         return False
+
+
+@lru_cache(maxsize=4096)
+def _sets_model(path: Path, *_stamp: int) -> bool:
+    return _HAS_MODEL.search(path.read_bytes()) is not None
 
 
 def _is_file(path: Path) -> bool:
