@@ -41,7 +41,9 @@ class LiveScreen(PlainScreen):
     def close(self) -> None:
         self.stop()
         if self._ended:
-            self._console.print(render_results(self._ended))
+            self._console.print(render_results(list(self._ended)))
+            if (left_out := self._counts.total() - len(self._ended)) > 0:
+                self._console.print(f"... and {left_out} before them", style="dim")
         super().close()
 
     def _show_started(self, line: str) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter, deque
 
 import click
 
 from mlpipeline.records import Result, Status
 from mlpipeline.runner.board import Board, EndedRow
 
+_LONGEST_TABLE = 500  # a daemon may run for weeks
 _LOG = logging.getLogger("mlpipeline.screen")
 
 
@@ -23,7 +25,8 @@ class PlainScreen:
     def __init__(self, *, quiet: bool, verbose: bool) -> None:
         self._quiet = quiet
         self._verbose = verbose
-        self._ended: list[EndedRow] = []
+        self._counts: Counter[str] = Counter()
+        self._ended: deque[EndedRow] = deque(maxlen=_LONGEST_TABLE)
         self._last = Board()
 
     def say(self, message: str) -> None:
@@ -46,6 +49,7 @@ class PlainScreen:
         level = logging.INFO if result.status == Status.SUCCEEDED else logging.ERROR
         detail = format_metrics(result.metrics) if level == logging.INFO else result.error_summary
         _LOG.log(level, "%s %s in %.2f s  %s", name, result.status, result.seconds, detail)
+        self._counts[result.status] += 1
         self._ended.append(EndedRow(script, version or "", result.status, result.seconds, result.metrics))
         if level == logging.ERROR:
             self._print(f"{name} {result.status} in {result.seconds:.2f} s: {result.error_summary}", is_problem=True)
@@ -69,7 +73,8 @@ class PlainScreen:
         self.stop()
         if self._quiet:
             return
-        counts = f"{self._count(Status.SUCCEEDED)} succeeded, {self._failures()} failed"
+        failed = self._counts.total() - self._counts[Status.SUCCEEDED] - self._counts[Status.INTERRUPTED]
+        counts = f"{self._counts[Status.SUCCEEDED]} succeeded, {failed} failed"
         skipped = f", {self._last.skipped} skipped (succeeded before)" if self._last.skipped else ""
         left = f", {self._last.queued} left" if self._last.queued else ""
         self._print(f"{counts}{skipped}{left}")
@@ -83,12 +88,6 @@ class PlainScreen:
     def _print_error(self, error: str) -> None:
         if error.strip():
             self._print(error.rstrip("\n"), is_problem=True)
-
-    def _count(self, status: Status) -> int:
-        return sum(row.status == status for row in self._ended)
-
-    def _failures(self) -> int:
-        return len(self._ended) - self._count(Status.SUCCEEDED) - self._count(Status.INTERRUPTED)
 
 
 def format_metrics(metrics: dict[str, float]) -> str:

@@ -284,6 +284,8 @@ class Daemon:
 
     def _finish_listing(self, active: Active, result: Result) -> None:
         script = active.job.script
+        printed = last_printed(active.job)
+        shutil.rmtree(Path(active.job.result_file).parent, ignore_errors=True)
         if result.status == Status.SUCCEEDED:
             check_versions(self.options.only, script, [str(version["name"]) for version in result.versions])
             try:
@@ -292,7 +294,7 @@ class Daemon:
             except ModelDirError as error:
                 result = Result(result.run_id, Status.FAILED, now(), error=str(error), error_summary=str(error))
         self.catalog.store_failure(script, active.sources)
-        result = replace(result, error=last_printed(active.job) + result.error)
+        result = replace(result, error=printed + result.error)
         self._unlistable[script] = result.error_summary
         if active.told is not None and active.told[0] is Status.INTERRUPTED:
             return

@@ -103,7 +103,7 @@ class Scratch:
         pass
 
     def end(self, job: Job, candidate: Candidate, result: Result) -> None:
-        pass
+        shutil.rmtree(Path(job.result_file).parent, ignore_errors=True)
 
     def end_listing(self, script: str, digest: str, result: Result) -> None:
         pass
