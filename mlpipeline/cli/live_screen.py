@@ -73,7 +73,9 @@ def render_results(ended: list[EndedRow]) -> Table:
         )
     for row in ended:
         status = Text(row.status, style=_COLOURS.get(Status(row.status), "red"))
-        table.add_row(row.script, row.version, status, f"{row.seconds:.2f}", format_metrics(row.metrics))
+        table.add_row(
+            row.script, row.version, status, f"{row.seconds:.2f}", Text(format_metrics(row.metrics) or row.error)
+        )
     return table
 
 

@@ -50,7 +50,9 @@ class PlainScreen:
         detail = format_metrics(result.metrics) if level == logging.INFO else result.error_summary
         _LOG.log(level, "%s %s in %.2f s  %s", name, result.status, result.seconds, detail)
         self._counts[result.status] += 1
-        self._ended.append(EndedRow(script, version or "", result.status, result.seconds, result.metrics))
+        self._ended.append(
+            EndedRow(script, version or "", result.status, result.seconds, result.metrics, result.error_summary)
+        )
         if level == logging.ERROR:
             self._print(f"{name} {result.status} in {result.seconds:.2f} s: {result.error_summary}", is_problem=True)
             if result.error.strip() != result.error_summary:

@@ -40,7 +40,7 @@ def _print_plain(overview: Overview) -> None:
 
     for row in overview.ended:
         name = f"{row.script}:{row.version}" if row.version else row.script
-        click.echo(f"{name}  {row.status}  {row.seconds:.2f} s  {format_metrics(row.metrics)}")
+        click.echo(f"{name}  {row.status}  {row.seconds:.2f} s  {format_metrics(row.metrics) or row.error}")
     board = overview.board
     for run in board.running:
         report = run.progress()

@@ -17,6 +17,7 @@ class EndedRow(NamedTuple):
     status: str
     seconds: float
     metrics: dict[str, float]
+    error: str
 
 
 @dataclass(frozen=True)

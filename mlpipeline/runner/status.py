@@ -53,7 +53,8 @@ def _put_last(ends: dict[Key, EndedRow], record: Record) -> None:
     if record.version is not None or record.status != Status.SUCCEEDED:
         metrics = record.details.get("metrics", {})
         seconds = float(record.details.get("seconds", 0.0))
-        ends[key] = EndedRow(record.script, record.version or "", record.status, seconds, metrics)
+        error = str(record.details.get("error_summary", ""))
+        ends[key] = EndedRow(record.script, record.version or "", record.status, seconds, metrics, error)
 
 
 def _goes_on(project: Project, start: Record) -> bool:
