@@ -90,16 +90,16 @@ def queue(
     if use_history and not executes:
         raise click.UsageError("-u goes with -r: test mode keeps no history")
     from mlpipeline.cli import run
+    from mlpipeline.runner.options import Options, parse_selection
 
-    options = run.make_options(
-        executes=executes,
-        use_history=use_history,
-        no_log=no_log,
-        jobs=jobs,
-        watch=watch,
-        only=only,
-        timeout=timeout,
-        verbose=verbose,
+    options = Options(
+        uses_history=use_history,
+        writes_logs=executes and not no_log,
+        slots=jobs,
+        watches=watch,
+        only=tuple(map(parse_selection, only)),
+        timeout_seconds=timeout,
+        relays_output=verbose or not executes,
     )
     if dry_run:
         context.exit(run.print_plan(directory, options, executes=executes))

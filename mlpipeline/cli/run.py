@@ -14,7 +14,7 @@ from mlpipeline.project import CONFIG_FILE, Project, load_project
 from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.engine import local_engine
 from mlpipeline.runner.mode import EXECUTION, TEST, Mode
-from mlpipeline.runner.options import Options, SelectedScripts, parse_selection
+from mlpipeline.runner.options import Options, SelectedScripts
 from mlpipeline.runner.preview import preview
 from mlpipeline.runner.queue import QueueReader, ScriptSource, available_scripts
 from mlpipeline.runner.screen import Screen
@@ -22,29 +22,6 @@ from mlpipeline.runner.workplace import Kept, Scratch, Viewed, Workplace
 
 _LOG = logging.getLogger("mlpipeline")
 _LOG.addHandler(logging.NullHandler())
-
-
-def make_options(
-    *,
-    executes: bool,
-    use_history: bool,
-    no_log: bool,
-    jobs: int,
-    watch: bool,
-    only: tuple[str, ...],
-    timeout: float | None,
-    verbose: bool,
-) -> Options:
-    """Return the daemon's options; in test mode nothing is kept, so there is no history to use."""
-    return Options(
-        uses_history=use_history and executes,
-        writes_logs=executes and not no_log,
-        slots=jobs,
-        watches=watch,
-        only=tuple(parse_selection(text) for text in only),
-        timeout_seconds=timeout,
-        relays_output=verbose or not executes,
-    )
 
 
 def run_queue(directory: Path, options: Options, *, executes: bool, verbose: bool, quiet: bool) -> int:

@@ -70,7 +70,7 @@ def test_what_a_run_leaves_in_a_session_of_its_own_ends_too(folder: Folder) -> N
     folder.queue("a.py")
     folder.run("-r")
     pid = (folder.model_dir("a-v1") / "stdout.log").read_text().split()[-1]
-    wait_until(lambda: not is_alive(int(pid)))
+    assert wait_until(lambda: not is_alive(int(pid)))
 
 
 def test_a_library_that_hangs_while_it_is_imported_can_be_stopped(folder: Folder) -> None:
@@ -105,7 +105,7 @@ def test_a_missing_module_that_is_added_lets_the_script_run(folder: Folder) -> N
     daemon = folder.start("-r", "--watch")
     wait_until(lambda: folder.outputs.exists() and folder.history())
     (folder.models / "added_later.py").write_text("")
-    wait_until(lambda: ("v1", "SUCCEEDED") in folder.ended())
+    assert wait_until(lambda: ("v1", "SUCCEEDED") in folder.ended())
     daemon.terminate()
 
 
