@@ -6,6 +6,7 @@ Usage: python -m benchmarks.queue_overhead [--versions 50]
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -139,14 +140,15 @@ def _seconds(*arguments: str) -> float:
 
 
 def _beyond_training(root: Path) -> float:
-    """Return the median time from the choice of a version, when its slot is free, to its result; seconds.
+    """Return the median time from the record of an end, which frees the slot, to the next result; seconds.
 
     The training itself is taken off.
     """
     (path,) = (root / "outputs").glob("history-*")
     ends = [record for record in map(json.loads, path.read_text().splitlines()) if record["event"] == "end"]
-    spans = [_when(record["ended"]) - _when(record["started"]) for record in ends]
-    trainings = [record["metrics"]["train.seconds"] for record in ends]
+    pairs = itertools.pairwise(ends)
+    spans = [_when(later["ended"]) - _when(earlier["recorded"]) for earlier, later in pairs]
+    trainings = [record["metrics"]["train.seconds"] for record in ends[1:]]
     return statistics.median(span - training for span, training in zip(spans, trainings, strict=True))
 
 

@@ -21,7 +21,7 @@ def replace_file(path: Path, content: bytes | str, *, synced: bool = False) -> N
         content: text is written as UTF-8.
         synced: survive a power cut too.
     """
-    data = content.encode() if isinstance(content, str) else content
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")  # one name, so that kills do not leave many
     try:

@@ -114,7 +114,11 @@ class Model(_Summary):
         Raises: MetricError: a value is not a number.
         """
         if self._reporter is not None:
-            self._reporter(step, total, {name: _number(name, value) for name, value in metrics.items()})
+            self._reporter(
+                int(step),
+                None if total is None else int(total),
+                {name: _number(name, value) for name, value in metrics.items()},
+            )
 
 
 class DataLoader(_Summary):

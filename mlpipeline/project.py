@@ -11,6 +11,8 @@ from mlpipeline.errors import ConfigError, ModelDirError, ScriptError, did_you_m
 from mlpipeline.files import config_lines, parse_config
 
 CONFIG_FILE = "mlp.config"
+RESULT_FILE = ".mlp-result.json"
+PROGRESS_FILE = ".mlp-progress.json"
 _KEYS = ("models_dir", "outputs_dir")
 _LONGEST_NAME_BYTES = 200
 
@@ -87,7 +89,9 @@ class Project:
 
     def recorded_dir(self, text: object) -> Path | None:
         """Return the model directory that a record names, relative to the outputs; None if it is none of ours."""
-        if not isinstance(text, str) or ".." in Path(text).parts:
+        if not isinstance(text, str) or not text.isprintable():
+            return None
+        if any(part == ".." or len(part.encode()) > _LONGEST_NAME_BYTES for part in Path(text).parts):
             return None
         path = self.outputs_dir / text
         return path if path.is_relative_to(self.model_ckpts_dir) and path != self.model_ckpts_dir else None

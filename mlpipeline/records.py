@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "model_dir": (str,),
 }
 _ABSENT: dict[str, Any] = {"started": "", "ended": "", "seconds": 0.0, "metrics": {}, "model_dir": ""}
+_LONGEST_ERROR = 16_000
 _OWN_KEYS = ("event", "run_id", "script", "version", "status", "fingerprint")
 
 
@@ -82,7 +84,7 @@ class Job(_Json):
         device: CUDA_VISIBLE_DEVICES for this run; None leaves it as it is.
         threads: for BLAS and torch.
         imports: libraries that the script names, loaded before seeding.
-        sources: project-local files behind the script, relative to `root` where they lie in it.
+        sources: project-local files behind the script, absolute.
         source_digest: of those files.
     """
 
@@ -140,6 +142,21 @@ class Result(_Json):
     sources: tuple[str, ...] = ()
     versions: tuple[dict[str, Any], ...] = ()
 
+    def kept(self) -> dict[str, Any]:
+        """Return what the journal keeps of it."""
+        kept = {
+            "ended": self.ended,
+            "recorded": now(),
+            "seconds": self.seconds,
+            "peak_memory_mb": self.peak_memory_mb,
+            "steps": self.steps,
+            "metrics": self.metrics,
+            "python": platform.python_version(),
+            "libraries": self.libraries,
+        }
+        failure = {"error_summary": self.error_summary, "error": self.error[-_LONGEST_ERROR:]}
+        return kept if self.status == Status.SUCCEEDED else {**kept, **failure}
+
 
 @dataclass(frozen=True)
 class Record:
@@ -176,10 +193,19 @@ class Record:
         for name, kinds in _KINDS.items():
             if not isinstance(values, dict) or not isinstance(values.get(name, _ABSENT.get(name)), kinds):
                 raise RecordError(f"expected a record, but {name} is missing or of a wrong kind")
+        if not are_metrics(values.get("metrics", {})):
+            raise RecordError("expected a record, but its metrics are not numbers")
         event, run_id, script, version, status, fingerprint = [values.pop(name, None) for name in _OWN_KEYS]
         if event not in ("start", "end") or status not in (*Status, RUNNING):
             raise RecordError(f"expected the start or end of a run, but got {event!r} with status {status!r}")
         return cls(event, run_id, script, version, status, fingerprint, values)
+
+
+def are_metrics(values: object) -> bool:
+    """Tell whether something read from JSON maps names to numbers, or to the words that stand for nan and inf."""
+    if not isinstance(values, dict):
+        return False
+    return all(isinstance(item, (int, float)) or item in ("nan", "inf", "-inf") for item in values.values())
 
 
 def output_header(job: Job) -> str:

@@ -86,7 +86,7 @@ def log_to(path: Path | None, who: str) -> None:
             logger.removeHandler(handler)
             handler.close()
     if path is not None:
-        handler = logging.FileHandler(path, delay=True, encoding="utf-8")
+        handler = logging.FileHandler(path, delay=True, encoding="utf-8", errors="backslashreplace")
         handler.addFilter(lambda record: getattr(record, "to_file", True))
         handler.setFormatter(_PlainFormatter(f"%(asctime)s %(levelname)s {who.replace('%', '%%')}: %(message)s"))
         logger.addHandler(handler)

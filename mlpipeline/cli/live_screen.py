@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from mlpipeline.cli.plain_screen import PlainScreen, format_metrics, format_seconds
+from mlpipeline.cli.plain_screen import PlainScreen, format_metrics, format_seconds, printable
 from mlpipeline.records import Status
 from mlpipeline.runner.board import Board, EndedRow, RunningRow
 
@@ -23,7 +23,7 @@ class LiveScreen(PlainScreen):
 
     def __init__(self, *, verbose: bool) -> None:
         super().__init__(quiet=False, verbose=verbose)
-        self._console = Console(highlight=False)
+        self._console = Console(highlight=False, markup=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
         self._next = 0.0
@@ -50,7 +50,7 @@ class LiveScreen(PlainScreen):
         pass  # the display shows it
 
     def _print(self, text: str, *, is_problem: bool = False) -> None:
-        self._console.print(Text.from_ansi(text, style="red" if is_problem else ""))
+        self._console.print(Text.from_ansi(printable(text), style="red" if is_problem else ""))
 
 
 def render_board(board: Board) -> RenderableType:
@@ -73,9 +73,8 @@ def render_results(ended: list[EndedRow]) -> Table:
         )
     for row in ended:
         status = Text(row.status, style=_COLOURS.get(Status(row.status), "red"))
-        table.add_row(
-            row.script, row.version, status, f"{row.seconds:.2f}", Text(format_metrics(row.metrics) or row.error)
-        )
+        detail = Text(printable(format_metrics(row.metrics) or row.error))
+        table.add_row(Text(row.script), Text(row.version), status, f"{row.seconds:.2f}", detail)
     return table
 
 

@@ -85,11 +85,16 @@ class PlainScreen:
         self._print(line)
 
     def _print(self, text: str, *, is_problem: bool = False) -> None:
-        click.echo(text, err=is_problem)
+        click.echo(printable(text), err=is_problem)
 
     def _print_error(self, error: str) -> None:
         if error.strip():
             self._print(error.rstrip("\n"), is_problem=True)
+
+
+def printable(text: str) -> str:
+    """Return a text that any stream takes: a script may raise with bytes that are no Unicode."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def format_metrics(metrics: dict[str, float]) -> str:

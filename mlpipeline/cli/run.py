@@ -31,13 +31,14 @@ def run_queue(directory: Path, options: Options, *, executes: bool, verbose: boo
     """
     mode = EXECUTION if executes else TEST
     project = load_project(directory)
-    if options.writes_logs:
-        _log_to(project.log_file)
     screen = _screen(quiet=quiet, verbose=verbose)
-    _LOG.info("started in %s", mode.name)
     try:
         workplace = Kept(project, writes_logs=options.writes_logs) if mode.keeps_records else Scratch()
-        status = _daemon(project, mode, options, screen, workplace).run()
+        daemon = _daemon(project, mode, options, screen, workplace)
+        if options.writes_logs:
+            _log_to(project.log_file)
+        _LOG.info("started in %s", mode.name)
+        status = daemon.run()
     except BaseException as error:
         screen.stop()
         _LOG.error("stopped: %s: %s", type(error).__name__, error)
@@ -77,7 +78,7 @@ def _daemon(project: Project, mode: Mode, options: Options, screen: Screen, work
 
 def _queue(project: Project, queue_file: Path, options: Options, screen: Screen) -> ScriptSource:
     if options.only:
-        return SelectedScripts(options.only, lambda: available_scripts(project))
+        return SelectedScripts(options.only, lambda: _selectable(project, options))
     if not queue_file.exists():
         known = [
             name for name in (CONFIG_FILE, TEST.queue_file, EXECUTION.queue_file) if (project.root / name).exists()
@@ -92,11 +93,17 @@ def _queue(project: Project, queue_file: Path, options: Options, screen: Screen)
     return QueueReader(queue_file, project, screen.warn)
 
 
+def _selectable(project: Project, options: Options) -> list[str]:
+    """Return what `--only` chooses from: the scripts that a pattern may mean, and any file that is named."""
+    named = [selection.script for selection in options.only if (project.models_dir / selection.script).is_file()]
+    return [*available_scripts(project), *named]
+
+
 def _log_to(path: Path) -> None:
     logging.raiseExceptions = False  # a full disk is reported where the record cannot be written
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(path, encoding="utf-8")
+        handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace")
     except OSError as error:
         raise RecordError(
             f"{path} cannot be written: {error.strerror}; "

@@ -27,7 +27,7 @@ def _print_rich(overview: Overview) -> None:
 
     from mlpipeline.cli.live_screen import render_board, render_results
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)
     if overview.ended:
         console.print(render_results(overview.ended))
     if not overview.is_running:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlpipeline.project import PROGRESS_FILE
 from mlpipeline.records import Job, Status, now, output_header
 from mlpipeline.runner.board import RunningRow
 from mlpipeline.runner.engine import Engine
@@ -45,7 +46,7 @@ class Active:
 
     def row(self) -> RunningRow:
         """Return what a screen shows of it."""
-        progress_file = str(Path(self.job.result_file).with_name("progress.json"))
+        progress_file = str(Path(self.job.result_file).with_name(PROGRESS_FILE))
         began = time.time() - self.seconds()
         return RunningRow(self.job.run_id, self.job.script, str(self.job.version), began, progress_file)
 

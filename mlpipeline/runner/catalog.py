@@ -44,7 +44,8 @@ class Catalog:
         self._is_settled = is_settled
         self._sources: dict[str, Sources] = {}
         self._unstable: dict[str, int] = {}
-        self._owners: dict[str, str] = {}
+        self._owners: dict[str, str] = {}  # scripts by model directory
+        self._around: dict[str, str] = {}  # a script by each folder that its model directories lie in
         self.entries: dict[str, Entry] = {}
         self.plans: dict[str, Plan] = {}
 
@@ -53,7 +54,7 @@ class Catalog:
         known = self._sources.get(script)
         if known is None or signature(known.files) != known.signature:
             path = self._project.script_path(script)
-            known = read_sources(self._project, path, known.files[1:] if known else ())
+            known = read_sources(self._project, path)
             self._sources[script] = known
         return known
 
@@ -75,6 +76,7 @@ class Catalog:
             if sources.digest == entry.sources.digest:
                 entry.sources = sources
             else:
+                self._disown(entry)
                 del self.entries[script], self.plans[script]
 
     def store(self, script: str, listed: Sources, result: Result) -> None:
@@ -88,8 +90,10 @@ class Catalog:
         """
         sources = self._settled_sources(script, listed)
         seen = [Path(path) for path in result.sources]
-        if set(seen) - set(listed.files):
-            sources = self._sources[script] = read_sources(self._project, listed.files[0], seen)
+        if sources is listed and set(seen) - set(listed.files):
+            wider = read_sources(self._project, listed.files[0], seen)
+            if signature(listed.files) == listed.signature:
+                sources = self._sources[script] = wider
         entry = Entry(sources, [self._candidate(script, sources.digest, version) for version in result.versions])
         self.entries[script] = entry
         pending = {c.name: c for c in entry.candidates if not self._is_settled(script, c.name, c.fingerprint)}
@@ -115,18 +119,29 @@ class Catalog:
         self.entries[script] = Entry(listed, failed_among=self._folders(script))
         self.plans[script] = Plan()
 
+    def _own(self, model_dir: str, script: str, version: str) -> None:
+        """Note whose directory this is, and refuse one that is another script's, or lies in it or around it."""
+        around = [str(parent) for parent in Path(model_dir).relative_to(self._project.model_ckpts_dir).parents][:-1]
+        around = [str(self._project.model_ckpts_dir / parent) for parent in around]
+        for folder in (model_dir, *around):
+            if self._owners.get(folder, script) != script:
+                raise _shared(script, version, folder, self._owners[folder])
+        if self._around.get(model_dir, script) != script:
+            raise _shared(script, version, model_dir, self._around[model_dir])
+        self._owners[model_dir] = script
+        self._around.update(dict.fromkeys(around, script))
+
+    def _disown(self, entry: Entry) -> None:
+        for candidate in entry.candidates:
+            self._owners.pop(candidate.model_dir, None)
+
     def _folders(self, script: str) -> Signature:
         return signature(import_folders(self._project, self._project.script_path(script)))
 
     def _candidate(self, script: str, digest: str, version: dict[str, object]) -> Candidate:
         parameters = dumps(version["parameters"])
         model_dir = str(self._project.model_dir(script, str(version["suffix"])))
-        owner = self._owners.setdefault(model_dir, script)
-        if owner != script:
-            raise ModelDirError(
-                f"{script}: the directory of version {version['name']!r}, {model_dir}, is one of {owner} already; "
-                "give the version another name or a model_dir_suffix"
-            )
+        self._own(model_dir, script, str(version["name"]))
         return Candidate(
             script=script,
             name=str(version["name"]),
@@ -135,3 +150,10 @@ class Catalog:
             seed=int(str(version["seed"])),
             parameters=parameters,
         )
+
+
+def _shared(script: str, version: str, folder: str, owner: str) -> ModelDirError:
+    return ModelDirError(
+        f"{script}: the directory of version {version!r} would share {folder} with {owner}; "
+        "give the version another name or a model_dir_suffix"
+    )

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.metadata
 import itertools
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
 import threading
@@ -29,6 +29,7 @@ from filelock import FileLock, Timeout
 
 from mlpipeline.errors import MlpError, ModelDirError
 from mlpipeline.files import replace_file
+from mlpipeline.project import PROGRESS_FILE
 from mlpipeline.records import Job, Result, Status, dumps, now
 from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.execute import list_versions, load_model, run_version
@@ -102,6 +103,8 @@ class _Run:
         model._reporter = _Progress(job)
         metrics, outputs, steps = run_version(job, model, started=self._model_dir_is_ready)
         self._values.update(metrics=metrics, outputs=outputs, steps=steps)
+        if job.keeps_files:
+            _copy_sources(job, loaded_sources(job))  # what training has loaded late
 
     def _hold_lock(self) -> None:
         lock = FileLock(Path(self.job.model_dir, ".lock"), timeout=LOCK_SECONDS)
@@ -151,7 +154,7 @@ class _Progress:
 
     def __init__(self, job: Job) -> None:
         self._run_id = job.run_id
-        self._path = Path(job.result_file).with_name("progress.json")
+        self._path = Path(job.result_file).with_name(PROGRESS_FILE)
         self._next = 0.0
 
     def __call__(self, step: int, total: int | None, metrics: Mapping[str, float]) -> None:
@@ -230,14 +233,21 @@ def _copy_sources(job: Job, sources: list[Path]) -> None:
         base = job.models_dir if path.is_relative_to(job.models_dir) else job.root
         copy = target / (path.relative_to(base) if path.is_relative_to(base) else path.name)
         if not copy.exists() and path.is_file():
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, copy)
+            replace_file(copy, path.read_bytes())
 
 
 def _library_versions(imports: tuple[str, ...]) -> dict[str, str]:
     names = {name.partition(":")[0].partition(".")[0] for name in imports} - sys.stdlib_module_names
-    versions = {name: getattr(sys.modules.get(name), "__version__", None) for name in sorted(names)}
-    return {name: str(version) for name, version in versions.items() if version is not None}
+    versions = {name: _library_version(name) for name in sorted(names) if name in sys.modules}
+    return {name: version for name, version in versions.items() if version}
+
+
+def _library_version(name: str) -> str:
+    version = getattr(sys.modules[name], "__version__", None)
+    if version is None:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            version = importlib.metadata.version(name)
+    return str(version or "")
 
 
 def summarize(error: BaseException) -> str:

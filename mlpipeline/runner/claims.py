@@ -7,8 +7,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mlpipeline.errors import RecordError
-from mlpipeline.project import Project
-from mlpipeline.records import Record, Status, now
+from mlpipeline.project import RESULT_FILE, Project
+from mlpipeline.records import Record, Result, Status, now
 from mlpipeline.runner.journal import Journal
 from mlpipeline.runner.outcome import read_result
 
@@ -66,7 +66,7 @@ def goes_on(project: Project, start: Record) -> bool:
     return is_held_elsewhere(project.lock_file(folder)) or is_held_elsewhere(folder / ".lock")
 
 
-def settle_abandoned(journal: Journal, claims: Claims, project: Project) -> list[Record]:
+def settle_abandoned(journal: Journal, claims: Claims, project: Project) -> list[tuple[Record, Result | None]]:
     """End every run in the journal whose daemon and process are gone, and return what was recorded.
 
     A run that had left its result counts as what the result says: its daemon died before it could record it.
@@ -92,11 +92,11 @@ def settle_in(folder: Path, journal: Journal, project: Project) -> None:
             _settle(start, folder, journal)
 
 
-def _settle(start: Record, folder: Path | None, journal: Journal) -> Record:
-    result = read_result(folder / "result.json", start.run_id) if folder else None
-    found = {"metrics": result.metrics, "seconds": result.seconds, "ended": result.ended} if result else {}
-    details = {**start.details, "recorded": now(), "ended": now(), "recovered": result is not None, **found}
+def _settle(start: Record, folder: Path | None, journal: Journal) -> tuple[Record, Result | None]:
+    result = read_result(folder / RESULT_FILE, start.run_id) if folder else None
+    kept = result.kept() if result else {"ended": now(), "recorded": now()}
+    details = {**start.details, **kept, "recovered": result is not None}
     status = result.status if result is not None else Status.INTERRUPTED
     end = Record("end", start.run_id, start.script, start.version, status, start.fingerprint, details)
     journal.append(end)
-    return end
+    return end, result

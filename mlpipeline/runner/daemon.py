@@ -17,6 +17,7 @@ import signal
 import tempfile
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +32,10 @@ from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
 from mlpipeline.runner.mode import Mode
 from mlpipeline.runner.options import Options, check_versions
 from mlpipeline.runner.outcome import judge, last_printed, read_result
-from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Plan, Start, Wait, is_settled, next_run
+from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Plan, Start, Wait, is_done, is_settled, next_run
 from mlpipeline.runner.queue import ScriptSource
 from mlpipeline.runner.screen import Screen
-from mlpipeline.runner.sources import Sources
+from mlpipeline.runner.sources import Sources, signature
 from mlpipeline.runner.workplace import Places, Taken, Workplace
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -42,6 +43,8 @@ _TICK_SECONDS = 0.1
 _IDLE_SECONDS = 0.25
 _BUSY_SECONDS = 0.5
 _SETTLING_SECONDS = 0.5
+LISTING_SECONDS = 60.0
+_MOST_RESTLESS = 3
 
 
 @dataclass
@@ -50,7 +53,6 @@ class Tally:
 
     done: int = 0
     failed: int = 0
-    skipped: int = 0
     seconds: float = 0.0
 
 
@@ -73,12 +75,14 @@ class Daemon:
         self._active: dict[str, Active] = {}
         self._elsewhere: dict[str, float] = {}
         self._unlistable: dict[str, str] = {}
+        self._checked: set[str] = set()
         self._free_slots = list(range(self.options.slots))
         self._devices = gpu_devices()
         self._threads = threads_per_run(self.options.slots)
         self._listings = Path(tempfile.mkdtemp(prefix="mlpipeline-listing-"))
         self._pid_started = process_started(os.getpid())
-        self._changed_while_running: set[tuple[str, str | None]] = set()
+        self._restless: Counter[tuple[str, str | None]] = Counter()
+        self._skipped: set[tuple[str, str | None]] = set()
         self._interrupts = 0
         self._stopping = False
         self._told_counts: tuple[int, ...] = ()
@@ -102,7 +106,7 @@ class Daemon:
                 signal.signal(number, handler)
         if self._interrupts:
             return 130
-        if self.queue.missing and not (self.tally.done or self.tally.failed or self.tally.skipped):
+        if self.queue.missing and not (self.tally.done or self.tally.failed or self._skipped):
             raise ConfigError(f"nothing could run: {', '.join(self.queue.missing[:5])} not found")
         return 1 if self.tally.failed else 0
 
@@ -171,11 +175,16 @@ class Daemon:
     def _is_settled(self, script: str, version: str | None, fingerprint: str) -> bool:
         if not self.options.includes(script, version):
             return True
-        in_session = self._session.get((script, version))
-        in_history = self.workplace.last(script, version)
-        settled = is_settled(fingerprint, in_session, in_history if self.options.uses_history else None)
-        self.tally.skipped += settled and in_session is None
-        return settled
+        key = (script, version)
+        if self._restless[key] > _MOST_RESTLESS:
+            return True
+        in_session = self._session.get(key)
+        if not self.options.uses_history:
+            return is_settled(fingerprint, in_session)
+        if in_session is None and is_done(fingerprint, self.workplace.last(script, version)):
+            self._skipped.add(key)
+            return True
+        return in_session is not None and in_session.fingerprint == fingerprint
 
     def _list(self, script: str) -> None:
         run_id = new_run_id()
@@ -183,8 +192,13 @@ class Daemon:
         places = Places(str(folder), str(folder / "result.json"), str(folder / "stdout.log"))
         try:
             sources = self.catalog.sources(script)
-        except OSError:
+        except FileNotFoundError:
             self._scripts.remove(script)  # it vanished since the queue was read; the next reading says so
+            return
+        except OSError as error:
+            path = self.project.script_path(script)
+            unread = Sources((path,), (), "", signature([path]))
+            self._fail_listing(script, unread, _failed(run_id, f"{path} cannot be read: {error.strerror}"))
             return
         self._begin(self._job(run_id, script, None, places, sources, slot=self._free_slots[0]), None, sources)
 
@@ -194,7 +208,7 @@ class Daemon:
             self._elsewhere[candidate.model_dir] = time.monotonic() + _BUSY_SECONDS
             return
         if taken is Taken.DONE:
-            self.tally.skipped += 1
+            self._skipped.add((candidate.script, candidate.name))
             del self.catalog.plans[candidate.script].pending[candidate.name]
             return
         run_id = new_run_id()
@@ -258,47 +272,54 @@ class Daemon:
 
     def _finish_run(self, active: Active, candidate: Candidate, result: Result) -> None:
         self.workplace.end(active.job, candidate, result)
-        self._session[candidate.script, candidate.name] = Outcome(result.status, self._tried(candidate, result))
+        self._watch_restless(candidate)
+        self._session[candidate.script, candidate.name] = Outcome(result.status, candidate.fingerprint)
         plan = self.catalog.plans.get(candidate.script, Plan())
         # a plan made meanwhile from a changed script holds another fingerprint: its version may be due again
         listed = plan.pending.get(candidate.name)
-        if listed and is_settled(listed.fingerprint, self._session[candidate.script, candidate.name], None):
+        if listed and self._is_settled(candidate.script, candidate.name, listed.fingerprint):
             del plan.pending[candidate.name]
         self.tally.seconds += result.seconds
         self._count(result)
         self.screen.ended(candidate.script, candidate.name, result)
 
-    def _tried(self, candidate: Candidate, result: Result) -> str:
-        """Return the fingerprint that counts as tried.
+    def _watch_restless(self, candidate: Candidate) -> None:
+        """Count the runs of a version at whose end its sources were others than at its start.
 
-        It is that of the sources as they were when the run began: who mends a script while it runs wants it to run
-        again. A script that changes its own sources whenever it fails would run for ever: it gets that chance once.
+        A person who edits a script while it runs wants it to run again; a script that changes its own modules
+        would run for ever.
         """
         key = (candidate.script, candidate.name)
-        now_is = self.catalog.current_fingerprint(candidate)
-        if result.status == Status.SUCCEEDED or now_is == candidate.fingerprint:
-            return candidate.fingerprint
-        has_had_its_chance = key in self._changed_while_running
-        self._changed_while_running.add(key)
-        return now_is if has_had_its_chance else candidate.fingerprint
+        if self.catalog.current_fingerprint(candidate) == candidate.fingerprint:
+            del self._restless[key]
+            return
+        self._restless[key] += 1
+        if self._restless[key] > _MOST_RESTLESS:
+            self.screen.warn(
+                f"{candidate.script}:{candidate.name} has changed during each of {self._restless[key]} runs; "
+                "it does not run again before the next start"
+            )
 
     def _finish_listing(self, active: Active, result: Result) -> None:
         script = active.job.script
         printed = last_printed(active.job)
         shutil.rmtree(Path(active.job.result_file).parent, ignore_errors=True)
         if result.status == Status.SUCCEEDED:
-            check_versions(self.options.only, script, [str(version["name"]) for version in result.versions])
+            if script not in self._checked:  # once: later an edit may take a version away
+                check_versions(self.options.only, script, [str(version["name"]) for version in result.versions])
+                self._checked.add(script)
             try:
                 self.catalog.store(script, active.sources, result)
                 return
             except ModelDirError as error:
-                result = Result(result.run_id, Status.FAILED, now(), error=str(error), error_summary=str(error))
-        self.catalog.store_failure(script, active.sources)
-        result = replace(result, error=printed + result.error)
+                result = _failed(result.run_id, str(error))
+        if active.told is None or active.told[0] is not Status.INTERRUPTED:
+            self._fail_listing(script, active.sources, replace(result, error=printed + result.error))
+
+    def _fail_listing(self, script: str, sources: Sources, result: Result) -> None:
+        self.catalog.store_failure(script, sources)
         self._unlistable[script] = result.error_summary
-        if active.told is not None and active.told[0] is Status.INTERRUPTED:
-            return
-        self.workplace.end_listing(script, active.sources.digest, result)
+        self.workplace.end_listing(script, sources.digest, result)
         self._count(result)
         self.screen.ended(script, None, result)
 
@@ -326,8 +347,11 @@ class Daemon:
             active.tell(status, self.engine)
 
     def _heed_deadlines(self) -> None:
+        limit = self.options.timeout_seconds
+        # a listing may be the first to import a library, which is nothing that the script does
+        listing_limit = None if limit is None else max(limit, LISTING_SECONDS)
         for active in self._active.values():
-            active.heed_deadlines(self.options.timeout_seconds, self.engine)
+            active.heed_deadlines(limit if active.candidate else listing_limit, self.engine)
 
     def _relay(self, active: Active, text: str) -> None:
         if text and active.candidate is not None:
@@ -353,10 +377,14 @@ class Daemon:
             unlisted=sum(plan is None for plan in plans),
             done=self.tally.done,
             failed=self.tally.failed,
-            skipped=self.tally.skipped,
+            skipped=len(self._skipped),
             slots=self.options.slots,
             mean_seconds=self.tally.seconds / ended if ended else 0.0,
         )
+
+
+def _failed(run_id: str, why: str) -> Result:
+    return Result(run_id, Status.FAILED, now(), error=why, error_summary=why)
 
 
 def new_run_id() -> str:

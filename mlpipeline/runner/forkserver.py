@@ -22,6 +22,7 @@ import importlib.util
 import os
 import selectors
 import signal
+import site
 import socket
 import sys
 import sysconfig
@@ -194,8 +195,12 @@ def is_library(name: str) -> bool:
     except (ImportError, ValueError, AttributeError):
         return False
     origin = spec.origin if spec is not None else None
-    folders = (sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib"))
-    return origin is not None and origin.startswith(folders)
+    return origin is not None and origin.startswith(_library_folders())
+
+
+def _library_folders() -> tuple[str, ...]:
+    paths = [sysconfig.get_path(name) for name in ("purelib", "platlib", "stdlib")]
+    return (*paths, *site.getsitepackages(), site.getusersitepackages())
 
 
 def thread_count() -> int:

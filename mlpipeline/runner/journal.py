@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +39,7 @@ class Journal:
         self._line_counts: dict[Path, int] = {}
         self.last: dict[Key, Outcome] = {}
         self.open: dict[str, Record] = {}
+        self._ended_first: set[str] = set()  # ends read before their start, which stands in another host's file
 
     def refresh(self) -> None:
         """Read what was appended since the last call, by whomever.
@@ -84,9 +86,11 @@ class Journal:
             self._warn(f"{path.name} line {number} is damaged and skipped: {error}")
             return
         if record.event == "start":
-            self.open[record.run_id] = record
+            if record.run_id not in self._ended_first:
+                self.open[record.run_id] = record
             return
-        self.open.pop(record.run_id, None)
+        if self.open.pop(record.run_id, None) is None:
+            self._ended_first.add(record.run_id)
         key = (record.script, record.version)
         known = self.last.get(key)
         ended = str(record.details.get("ended", ""))
@@ -104,9 +108,10 @@ def append_line(path: Path, line: str, *, synced: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)  # what is taken back after an error must be this line alone
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-            _write_whole(descriptor, (("\n" if torn else "") + line + "\n").encode(), size)
+            _write_whole(descriptor, (("\n" if torn else "") + line + "\n").encode(errors="backslashreplace"), size)
             if synced:
                 os.fsync(descriptor)
         finally:

@@ -70,11 +70,17 @@ class SelectedScripts:
     def __init__(self, only: Sequence[Selection], available: Callable[[], Sequence[str]]) -> None:
         self._only = only
         self._available = available
+        self._last: list[str] = []
         self.missing: list[str] = []
 
     def read(self) -> list[str]:
-        """Return the scripts. Raises: ScriptError: a selection means none."""
-        return select_scripts(self._only, self._available())
+        """Return the scripts. Raises: ScriptError: a selection means none, at the first reading."""
+        try:
+            self._last = select_scripts(self._only, self._available())
+        except ScriptError:  # later it may just be saved
+            if not self._last:
+                raise
+        return self._last
 
     def changed_at(self) -> float:
         """Return 0: a command line does not change."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlpipeline.errors import RecordError
-from mlpipeline.records import Job, Result, Status, now, output_header
+from mlpipeline.records import Job, Result, Status, are_metrics, now, output_header
 from mlpipeline.runner.engine import EXIT_NO_RESULT, Exit
 
 _LAST_BYTES = 8192
@@ -20,7 +20,7 @@ def read_result(path: Path, run_id: str) -> Result | None:
         result = Result.from_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, RecordError):
         return None
-    if result.run_id != run_id:
+    if result.run_id != run_id or result.status not in list(Status) or not are_metrics(result.metrics):
         return None
     return replace(result, metrics={name: float(value) for name, value in result.metrics.items()})
 

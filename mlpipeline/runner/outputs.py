@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
-from mlpipeline.records import Result, Status
-from mlpipeline.runner.plan import Candidate
+from mlpipeline.records import Record, Result, Status
 
 _RULE = "-" * 43
 
 
-def output_block(candidate: Candidate, result: Result) -> str:
+def output_block(end: Record, result: Result) -> str:
     """Return what the outputs file says of one run."""
-    parameters: dict[str, Any] = json.loads(candidate.parameters)
+    parameters: dict[str, Any] = end.details.get("parameters", {})
     lines = [
         "",
         f"[{result.ended}] {result.status}",
-        f"Model: {candidate.script}",
-        f"Version: {candidate.name}",
+        f"Model: {end.script}",
+        f"Version: {end.version}",
     ]
     if result.status == Status.SUCCEEDED:
         lines += [f"Evaluation on train set: {result.outputs.get('train', '')}"]

@@ -92,17 +92,22 @@ def next_run(
     return Wait() if waits else None
 
 
-def is_settled(fingerprint: str, in_session: Outcome | None, in_history: Outcome | None) -> bool:
-    """Tell whether a version needs no further run.
+def is_settled(fingerprint: str, in_session: Outcome | None) -> bool:
+    """Tell whether a version needs no further run where history does not count: it runs once a session.
 
     Args:
         fingerprint: of its code and parameters now.
         in_session: how it ended since the daemon was started, if it ran.
-        in_history: how it ended last, if that counts and it ever ran; a success of the same fingerprint settles it.
     """
-    if in_session is not None and (in_session.status == Status.SUCCEEDED or in_session.fingerprint == fingerprint):
-        return True  # once a start; a failure is tried again when its code has changed
-    return in_history is not None and in_history.is_success_of(fingerprint)
+    if in_session is None:
+        return False
+    # a failure is tried again when its code has changed
+    return in_session.status == Status.SUCCEEDED or in_session.fingerprint == fingerprint
+
+
+def is_done(fingerprint: str, last: Outcome | None) -> bool:
+    """Tell whether a version needs no further run where history counts: it has succeeded, as it is now."""
+    return last is not None and last.is_success_of(fingerprint)
 
 
 def fingerprint(source_digest: str, parameters: str) -> str:

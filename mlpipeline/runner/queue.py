@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -176,12 +177,12 @@ class QueueReader:
 def available_scripts(project: Project) -> list[str]:
     """Return the Python files below the models directory that set a global MODEL, relative to it, sorted."""
     found = []
-    for path in project.models_dir.rglob("*.py"):
-        relative = path.relative_to(project.models_dir)
-        is_hidden = any(part.startswith((".", "__pycache__")) for part in relative.parts)
+    for folder, inner, files in os.walk(project.models_dir):
+        here = Path(folder)
         # runs keep copies of scripts, and the outputs may lie within the models
-        if not is_hidden and not path.is_relative_to(project.outputs_dir) and _has_model(path):
-            found.append(relative.as_posix())
+        inner[:] = [name for name in inner if name[0] not in "._" and here / name != project.outputs_dir]
+        scripts = [here / name for name in files if name.endswith(".py") and not name.startswith(".")]
+        found += [path.relative_to(project.models_dir).as_posix() for path in scripts if _has_model(path)]
     return sorted(found)
 
 

@@ -61,7 +61,8 @@ def read_sources(project: Project, script: Path, loaded: Iterable[Path] = ()) ->
             if not local:
                 imports[name.lstrip(".")] = None
     ordered = tuple(files)
-    return Sources(ordered, tuple(imports), _digest(project, ordered), signature(ordered))
+    seen = signature(ordered)  # before the contents are read: a change while they are is a change
+    return Sources(ordered, tuple(imports), _digest(project, ordered), seen)
 
 
 def signature(files: Iterable[Path]) -> Signature:
@@ -144,5 +145,5 @@ def _digest(project: Project, files: Iterable[Path]) -> str:
         base = project.models_dir if path.is_relative_to(project.models_dir) else project.root
         name = os.path.relpath(path, base)
         content = path.read_bytes() if path.is_file() else b""
-        whole.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\0".encode())
+        whole.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\0".encode(errors="surrogateescape"))
     return whole.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -31,12 +32,13 @@ class SpawnEngine:
                 start_new_session=True,
                 text=True,
             )
-            assert process.stdin is not None
-            process.stdin.write(job.to_json() + "\n")
-            process.stdin.flush()
         except OSError as error:
             raise EngineError(f"no process can be started: {error}") from error
         self._processes[job.run_id] = process
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):  # it has died already; the next wait tells
+            process.stdin.write(job.to_json() + "\n")
+            process.stdin.flush()
 
     def wait(self, seconds: float) -> list[Exit]:
         deadline = time.monotonic() + seconds
@@ -67,6 +69,9 @@ class SpawnEngine:
 
     def _forget(self, run_id: str) -> None:
         process = self._processes.pop(run_id)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)  # what the run started itself must not outlive it
         assert process.stdin is not None
-        process.stdin.close()
+        with contextlib.suppress(OSError):
+            process.stdin.close()
         process.wait()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from mlpipeline.project import Project
+from mlpipeline.project import PROGRESS_FILE, Project
 from mlpipeline.records import Record, Status
 from mlpipeline.runner.board import Board, EndedRow, RunningRow, process_started
 from mlpipeline.runner.journal import Journal, Key
@@ -48,13 +48,13 @@ def read_overview(project: Project, warn: Callable[[str], None]) -> Overview:
 
 
 def _put_last(ends: dict[Key, EndedRow], record: Record) -> None:
-    key = (record.script, record.version)
-    ends.pop(key, None)
-    if record.version is not None or record.status != Status.SUCCEEDED:
-        metrics = record.details.get("metrics", {})
-        seconds = float(record.details.get("seconds", 0.0))
-        error = str(record.details.get("error_summary", ""))
-        ends[key] = EndedRow(record.script, record.version or "", record.status, seconds, metrics, error)
+    ends.pop((record.script, record.version), None)
+    ends.pop((record.script, None), None)  # the script could not be loaded once; it can now, or fails anew
+    metrics = record.details.get("metrics", {})
+    seconds = float(record.details.get("seconds", 0.0))
+    error = str(record.details.get("error_summary", ""))
+    row = EndedRow(record.script, record.version or "", record.status, seconds, metrics, error)
+    ends[record.script, record.version] = row
 
 
 def _goes_on(project: Project, start: Record) -> bool:
@@ -65,7 +65,7 @@ def _goes_on(project: Project, start: Record) -> bool:
 
 def _running_row(project: Project, start: Record) -> RunningRow:
     folder = project.recorded_dir(start.details.get("model_dir")) or project.outputs_dir
-    progress = folder / "progress.json"
+    progress = folder / PROGRESS_FILE
     try:
         since = datetime.fromisoformat(str(start.details["started"])).timestamp()
     except (KeyError, ValueError):

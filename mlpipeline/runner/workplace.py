@@ -5,27 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import shutil
 import tempfile
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from mlpipeline.errors import RecordError
 from mlpipeline.files import replace_file
-from mlpipeline.project import Project
+from mlpipeline.project import RESULT_FILE, Project
 from mlpipeline.records import RUNNING, Job, Record, Result, Status, now
 from mlpipeline.runner.board import Board
 from mlpipeline.runner.claims import Claims, goes_on, settle_abandoned, settle_in
-from mlpipeline.runner.git import GitState
+from mlpipeline.runner.git import GitState, Question
 from mlpipeline.runner.journal import Journal, append_line
 from mlpipeline.runner.outputs import output_block
 from mlpipeline.runner.plan import Candidate, Outcome
 from mlpipeline.runner.screen import Screen
-
-_LONGEST_ERROR = 16_000
 
 
 class Taken(Enum):
@@ -148,7 +145,7 @@ class Kept:
         self._writes_logs = writes_logs
         self._claims = Claims(project)
         self._git = GitState(project.root, project.outputs_dir)
-        self._starts: dict[str, Record] = {}
+        self._starts: dict[str, tuple[Record, Question]] = {}
         self._journal: Journal
 
     def open(self, screen: Screen) -> None:
@@ -161,8 +158,10 @@ class Kept:
             ) from error
         self._journal = Journal(self._project, screen.warn)
         self._journal.refresh()
-        for record in settle_abandoned(self._journal, self._claims, self._project):
+        for record, result in settle_abandoned(self._journal, self._claims, self._project):
             screen.say(f"{record.script}:{record.version} was left unfinished by an earlier daemon: {record.status}")
+            if result is not None:
+                self._write_output(record, result)
 
     def last(self, script: str, version: str | None) -> Outcome | None:
         return self._journal.last.get((script, version))
@@ -181,10 +180,9 @@ class Kept:
     def places(self, candidate: Candidate, run_id: str, slot: int) -> Places:
         folder = Path(candidate.model_dir)
         log_file = str(self._project.log_file) if self._writes_logs else ""
-        return Places(str(folder), str(folder / "result.json"), str(folder / "stdout.log"), log_file)
+        return Places(str(folder), str(folder / RESULT_FILE), str(folder / "stdout.log"), log_file)
 
     def begin(self, job: Job, candidate: Candidate) -> None:
-        self._git.ask()
         details = {
             "started": now(),
             "host": self._project.host,
@@ -197,20 +195,22 @@ class Kept:
         }
         start = Record("start", job.run_id, job.script, job.version, RUNNING, candidate.fingerprint, details)
         self._journal.append(start)
-        self._starts[job.run_id] = start
+        self._starts[job.run_id] = (start, self._git.ask())
 
     def end(self, job: Job, candidate: Candidate, result: Result) -> None:
-        start = self._starts.pop(job.run_id)
-        details = {**start.details, **self._git.answer(), **_kept_of(result)}
-        self._journal.append(
-            Record("end", job.run_id, job.script, job.version, result.status, candidate.fingerprint, details)
-        )
-        if self._writes_logs:
-            append_line(self._project.output_file, output_block(candidate, result))
+        start, question = self._starts.pop(job.run_id)
+        details = {**start.details, **question.answer(), **result.kept()}
+        end = Record("end", job.run_id, job.script, job.version, result.status, candidate.fingerprint, details)
+        self._journal.append(end)
+        self._write_output(end, result)
         self._claims.release(candidate.model_dir)
 
+    def _write_output(self, end: Record, result: Result) -> None:
+        if self._writes_logs:
+            append_line(self._project.output_file, output_block(end, result))
+
     def end_listing(self, script: str, digest: str, result: Result) -> None:
-        details = {"started": result.ended, "host": self._project.host, "pid": os.getpid(), **_kept_of(result)}
+        details = {"started": result.ended, "host": self._project.host, "pid": os.getpid(), **result.kept()}
         self._journal.append(Record("end", result.run_id, script, None, result.status, digest, details))
 
     def show(self, board: Board) -> None:
@@ -218,21 +218,9 @@ class Kept:
             replace_file(self._project.status_file, board.to_json())
 
     def close(self) -> None:
+        for _, question in self._starts.values():
+            question.close()
         self._git.close()
-        with contextlib.suppress(OSError):
-            self._project.status_file.unlink(missing_ok=True)
-
-
-def _kept_of(result: Result) -> dict[str, Any]:
-    kept: dict[str, Any] = {
-        "ended": result.ended,
-        "seconds": result.seconds,
-        "peak_memory_mb": result.peak_memory_mb,
-        "steps": result.steps,
-        "metrics": result.metrics,
-        "python": platform.python_version(),
-        "libraries": result.libraries,
-    }
-    if result.status != Status.SUCCEEDED:
-        kept |= {"error_summary": result.error_summary, "error": result.error[-_LONGEST_ERROR:]}
-    return kept
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):  # another daemon may have told of itself
+            if Board.from_json(self._project.status_file.read_text(encoding="utf-8")).pid == os.getpid():
+                self._project.status_file.unlink()

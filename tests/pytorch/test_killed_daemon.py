@@ -54,6 +54,6 @@ def _step(folder: Folder) -> int:
     starts = folder.history("start") if folder.outputs.exists() else []
     if len(starts) <= len(folder.history()):
         return 0
-    progress = str(folder.model_dir("iris-v1") / "progress.json")
+    progress = str(folder.model_dir("iris-v1") / ".mlp-progress.json")
     row = RunningRow(starts[-1]["run_id"], "iris.py", "v1", 0.0, progress)
     return int(row.progress().get("step", 0))

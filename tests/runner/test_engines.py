@@ -174,3 +174,23 @@ def _run_job(engine: Engine, job: Job) -> Exit:
     result = Result.from_json(Path(job.result_file).read_text())
     assert (result.run_id, result.status) == (job.run_id, "SUCCEEDED"), result.error
     return ended
+
+
+def test_a_library_that_hangs_while_it_is_imported_can_be_stopped(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `this` counts as a library because the standard library has a module of that name
+    (folder.root / "libraries").mkdir()
+    hanging = folder.root / "hanging"
+    library = f"open({str(hanging)!r}, 'w').close(); import time; time.sleep(1000)"
+    (folder.root / "libraries" / "this.py").write_text(library)
+    monkeypatch.setenv("PYTHONPATH", str(folder.root / "libraries"))
+    monkeypatch.setattr("mlpipeline.runner.daemon.LISTING_SECONDS", 1.0)
+    folder.script("a.py", "import this")
+    folder.script("b.py")
+    screen = Listening()
+    options = Options(timeout_seconds=1.0)
+    mode = dataclasses.replace(TEST, halts_on_failure=False)
+    Daemon(folder.project, mode, options, ForkEngine(), Scratch(), screen, queue_of("a.py", "b.py")).run()
+    assert hanging.exists()
+    assert [result.status for result in screen.results] == ["TIMED_OUT", "SUCCEEDED"]

@@ -14,8 +14,7 @@ def git(folder, *words):
 
 def answer(folder, outputs=None):
     state = GitState(folder, outputs or folder / "outputs")
-    state.ask()
-    return state.answer()
+    return state.ask().answer()
 
 
 @pytest.fixture
@@ -70,11 +69,9 @@ def test_without_git_nothing_is_known(tmp_path, monkeypatch):
 
 def test_runs_that_start_together_share_an_answer(committed):
     state = GitState(committed, committed / "outputs")
-    state.ask()
-    first = state.answer()
+    first = state.ask().answer()
     (committed / "a.py").write_text("two\n")
-    state.ask()
-    assert state.answer() == first
+    assert state.ask().answer() == first
 
 
 def test_asking_changes_nothing_in_the_repository(committed):

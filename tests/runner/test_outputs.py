@@ -1,14 +1,12 @@
-import json
-
-from mlpipeline.records import Result, Status
+from mlpipeline.records import Record, Result, Status
 from mlpipeline.runner.outputs import output_block
-from mlpipeline.runner.plan import Candidate
 
-CANDIDATE = Candidate("cnn.py", "big", "f", "/o", 0, json.dumps({"epoc_count": 3, "hidden": [8, 4]}))
+PARAMETERS = {"epoc_count": 3, "hidden": [8, 4]}
+END = Record("end", "r1", "cnn.py", "big", "SUCCEEDED", "f", {"parameters": PARAMETERS})
 
 
 def block(status=Status.SUCCEEDED, **more):
-    return output_block(CANDIDATE, Result("r1", status, ended="2024-05-06T07:08:09", seconds=1.23456, **more))
+    return output_block(END, Result("r1", status, ended="2024-05-06T07:08:09", seconds=1.23456, **more))
 
 
 def test_a_block_says_what_a_run_was_and_what_came_of_it():
