@@ -55,6 +55,9 @@ class Metric:
         """Return the average of this epoch; 0 before its first update."""
         return self.epoc_value / self.epoc_count if self.epoc_count else 0.0
 
+    avg_epoch = avg_epoc
+    reset_epoch = reset_epoc
+
     def latest(self) -> float:
         """Return the average of this epoch or, where it has just ended, of the last one."""
         return self._epoch_averages[-1] if self._epoch_averages and not self.epoc_count else self.avg_epoc()
@@ -131,6 +134,8 @@ class MetricContainer(Mapping[str, Metric]):
         """End the epoch of the named metrics, or of all."""
         for metric in self._chosen(metrics).values():
             metric.reset_epoc()
+
+    reset_epoch = reset_epoc
 
     def averages(self) -> dict[str, float]:
         """Return each metric's average over this epoch or, where it has just ended, the last one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,6 +121,15 @@ def load_project(root: Path) -> Project:
         outputs_dir=_folder(root, settings, "outputs_dir", "outputs"),
         host=re.sub(r"[^\w.-]", "_", socket.gethostname()) or "localhost",
     )
+
+
+def require_configuration(project: Project, names: Iterable[str]) -> None:
+    """Raises: ConfigError: the project folder holds none of the configuration files."""
+    if not any((project.root / name).exists() for name in (CONFIG_FILE, *names)):
+        raise ConfigError(
+            f"{project.root} is no project: it has none of {', '.join((CONFIG_FILE, *names))}; "
+            "give the project folder with -C DIR, or begin a new project with `mlpipeline init`"
+        )
 
 
 def _settings(path: Path) -> dict[str, str]:

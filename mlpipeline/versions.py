@@ -18,10 +18,14 @@ class version_parameters:  # noqa: N801  (the documented name)
     NAME = "name"
     DATALOADER = "dataloader"
     BATCH_SIZE = "batch_size"
-    EPOC_COUNT = "epoc_count"
+    EPOC_COUNT = EPOCH_COUNT = "epoc_count"
     LEARNING_RATE = "learning_rate"
     MODEL_DIR_SUFFIX = "model_dir_suffix"
     ORDER = "order"
+
+
+_OWN_KEYS = tuple(value for name, value in vars(version_parameters).items() if name.isupper())
+_WELL_SPELT = {"epoch_count": version_parameters.EPOC_COUNT}
 
 
 class ExecutionModeKeys:
@@ -54,7 +58,7 @@ class Version(Mapping[str, Any]):
     parameters: Mapping[str, Any] = field(repr=False)
 
     def __getitem__(self, key: str) -> Any:
-        return self.parameters[key]
+        return self.parameters[_WELL_SPELT.get(key, key)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.parameters)
@@ -64,6 +68,7 @@ class Version(Mapping[str, Any]):
 
     def __getattr__(self, key: str) -> Any:
         parameters = self.__dict__.get("parameters", {})
+        key = _WELL_SPELT.get(key, key)
         if key not in parameters:
             raise AttributeError(f"version has no parameter {key!r}{did_you_mean(key, parameters)}")
         return parameters[key]
@@ -83,7 +88,8 @@ class Versions:
     """The versions of one script, in the order of their definition.
 
     Args:
-        learning_rate, dataloader, batch_size, epoc_count, model_dir_suffix, order: defaults for all versions.
+        learning_rate, dataloader, batch_size, epoc_count, model_dir_suffix, order: defaults for all versions;
+            `epoch_count` is the same as `epoc_count`, in a version too.
         **parameters: further defaults, under names of your own.
 
     `dataloader` is a `DataLoader`, or a class or function without arguments that makes one; the
@@ -100,17 +106,14 @@ class Versions:
         order: float | None = None,
         **parameters: Any,
     ) -> None:
-        self._defaults = (
-            _given(
-                learning_rate=learning_rate,
-                dataloader=dataloader,
-                batch_size=batch_size,
-                epoc_count=epoc_count,
-                model_dir_suffix=model_dir_suffix,
-                order=order,
-            )
-            | parameters
-        )
+        self._defaults = _given(
+            learning_rate=learning_rate,
+            dataloader=dataloader,
+            batch_size=batch_size,
+            epoc_count=epoc_count,
+            model_dir_suffix=model_dir_suffix,
+            order=order,
+        ) | _known_keys(parameters)
         self._versions: dict[str, Version] = {}
 
     def add(self, name: str, **parameters: Any) -> Version:
@@ -120,7 +123,7 @@ class Versions:
         """
         _check_name(name, self._versions)
         unset = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
-        merged: dict[str, Any] = {**unset, **self._defaults, **parameters, "name": name}
+        merged: dict[str, Any] = {**unset, **self._defaults, **_known_keys(parameters), "name": name}
         _check_parameters(name, merged)
         version = Version(name, merged["order"], MappingProxyType(merged))
         self._versions[name] = version
@@ -225,6 +228,10 @@ def _restored(name: str, order: float, parameters: dict[str, Any]) -> Version:
     return Version(name, order, MappingProxyType(parameters))
 
 
+def _known_keys(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {_WELL_SPELT.get(key, key): value for key, value in parameters.items()}
+
+
 def _given(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
@@ -265,7 +272,10 @@ def _check_name(name: object, taken: Iterable[str]) -> None:
 def _check_parameters(name: str, parameters: Mapping[str, Any]) -> None:
     for key in (version_parameters.DATALOADER, version_parameters.BATCH_SIZE, version_parameters.EPOC_COUNT):
         if parameters.get(key) is None:
-            raise VersionError(f"version {name!r} has no {key}; give it to the version or as a default to Versions")
+            others = [other for other in parameters if other not in _OWN_KEYS]
+            hint = did_you_mean(key, others).replace("did you mean", "is it meant by")
+            hint = hint or "; give it to the version or as a default to Versions"
+            raise VersionError(f"version {name!r} has no {key}{hint}")
     _check_positive(name, version_parameters.BATCH_SIZE, parameters, whole=True)
     _check_positive(name, version_parameters.EPOC_COUNT, parameters, whole=False)
     if not _is_number(parameters["order"]):

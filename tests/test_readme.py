@@ -15,6 +15,7 @@ from tests.support import Folder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SCRIPTS = "mlp_binary_ionosphere.py\nmlp_multiclass_iris.py\nmlp_regression_housing.py\ncnn_digits.py\n"
 SET_UP = ("make ", "source ")  # what has been done when this test runs
 
 
@@ -32,6 +33,7 @@ def clone(tmp_path: Path) -> Path:
             if source.is_dir()
             else shutil.copy(source, tmp_path)
         )
+    (tmp_path / "models.config").write_text(f"[WHITELISTED_MODELS]\n{SCRIPTS}")  # whatever a reader has added
     return tmp_path
 
 
@@ -46,9 +48,23 @@ def test_every_command_succeeds_from_the_top(clone: Path) -> None:
     assert "example.py:rate0.5  SUCCEEDED" in done.stdout
 
 
-@pytest.mark.parametrize("index", range(len(blocks("python"))))
-def test_every_script_runs(folder: Folder, index: int) -> None:
+def test_the_scripts_run_and_what_follows_them_works(folder: Folder) -> None:
+    mean, my_iris, *_ = blocks("python")
     shutil.copytree(REPOSITORY / "data", folder.root / "data", ignore=shutil.ignore_patterns("mnist"))
-    (folder.models / "readme.py").write_text(blocks("python")[index])
-    folder.queue("readme.py")
-    assert "0 failed" in folder.run("-r").stdout
+    (folder.models / "mean.py").write_text(mean)
+    (folder.models / "my_iris.py").write_text(my_iris)
+    folder.queue("mean.py", "my_iris.py")
+    assert "4 succeeded, 0 failed" in folder.run("-r").stdout
+    (predicting,) = blocks("python continued")
+    assert "Iris-setosa" in _python(f"from my_iris import MODEL\n{predicting}", folder)
+    (reading,) = [block for block in blocks("python") if "read_json" in block]
+    assert (
+        _python(f"{reading}\nprint(len(runs), 'test.error' in runs, 'learning_rate' in runs)", folder)
+        == "4 True True\n"
+    )
+
+
+def _python(code: str, folder: Folder) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(folder.models)}
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, cwd=folder.root, env=environment, capture_output=True, text=True, check=True).stdout

@@ -30,6 +30,7 @@ def test_addV_takes_its_positions_in_the_documented_order():
 
 def test_the_documented_keys_are_the_documented_strings():
     keys = {name: value for name, value in vars(version_parameters).items() if name.isupper()}
+    assert keys.pop("EPOCH_COUNT") == "epoc_count"
     assert keys == {name: name.lower() for name in keys}
     assert set(keys) == {
         "NAME", "DATALOADER", "BATCH_SIZE", "EPOC_COUNT", "LEARNING_RATE", "MODEL_DIR_SUFFIX", "ORDER"
@@ -254,3 +255,15 @@ def test_a_data_loader_that_is_a_function_is_not_called_by_a_listing():
     versions = Versions(dataloader=lambda: pytest.fail("called"), batch_size=1, epoc_count=1)
     versions.grid({"hidden": [1, 2]})
     assert len(list(versions)) == 2
+
+
+def test_the_well_spelt_epoch_count_is_the_same():
+    versions = Versions(dataloader=object, batch_size=1, epoch_count=3)
+    for version in (versions.add("default"), versions.add("own", epoch_count=3), versions.add("older", epoc_count=3)):
+        assert version["epoc_count"] == version["epoch_count"] == version.epoch_count == 3
+        assert "epoch_count" not in list(version)
+
+
+def test_a_misspelt_mandatory_parameter_is_pointed_to():
+    with pytest.raises(VersionError, match=r"has no batch_size; is it meant by batchsize\?"):
+        Versions(dataloader=object, epoc_count=3).add("v", batchsize=3)

@@ -83,6 +83,7 @@ def _cells(row: RunningRow) -> list[RenderableType]:
     step, total = report.get("step"), report.get("total")
     bar = ProgressBar(total=total, completed=step or 0, width=24) if total else Text("working", style="dim")
     done = f"{step}/{total}" if total else str(step or "")
+    done = "evaluating" if total and step == total else done
     spent = format_seconds(time.time() - row.started)
     name = Text(f"{row.script}:{row.version}", overflow="ellipsis", no_wrap=True)
     metrics = Text(format_metrics(report.get("metrics", {})), overflow="ellipsis", no_wrap=True)
@@ -90,8 +91,8 @@ def _cells(row: RunningRow) -> list[RenderableType]:
 
 
 def _counts(board: Board) -> str:
-    scripts = f" + {board.unlisted} scripts" if board.unlisted else ""
-    counts = f"{len(board.running)} running  {board.queued}{scripts} queued  {board.done} done  {board.failed} failed"
+    unread = f"  {board.unlisted} scripts not read yet" if board.unlisted else ""
+    counts = f"{len(board.running)} running  {board.queued} queued{unread}  {board.done} done  {board.failed} failed"
     skipped = f"  {board.skipped} skipped" if board.skipped else ""
     left = board.seconds_left()
     return f"{counts}{skipped}" + (f"  about {format_seconds(left)} left" if left is not None else "")

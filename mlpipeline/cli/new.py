@@ -31,5 +31,7 @@ def command(directory: Path, name: str) -> None:
         raise click.UsageError(f"{path} exists; choose another name, or edit that file")
     replace_file(path, NEW_SCRIPT)
     click.echo(f"wrote {path}")
-    click.echo(f"Next: fill in the two methods, then try it with `mlpipeline --only {script}`,")
-    click.echo(f"and add the line `{script}` to models.config to have it run with `mlpipeline -r`.")
+    click.echo(f"Next: fill in the methods, then try it with `mlpipeline --only {script}`,")
+    click.echo(
+        f"and add the line `{script}` under [WHITELISTED_MODELS] in models.config to have it run with `mlpipeline -r`."
+    )

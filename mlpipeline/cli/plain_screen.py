@@ -53,7 +53,9 @@ class PlainScreen:
         self._ended.append(
             EndedRow(script, version or "", result.status, result.seconds, result.metrics, result.error_summary)
         )
-        if level == logging.ERROR:
+        if result.status == Status.INTERRUPTED:
+            self._print(f"{name} {result.status} in {result.seconds:.2f} s", is_problem=True)
+        elif level == logging.ERROR:
             self._print(f"{name} {result.status} in {result.seconds:.2f} s: {result.error_summary}", is_problem=True)
             if result.error.strip() != result.error_summary:
                 self._print_error(result.error)
@@ -79,7 +81,9 @@ class PlainScreen:
         counts = f"{self._counts[Status.SUCCEEDED]} succeeded, {failed} failed"
         skipped = f", {self._last.skipped} skipped (succeeded before)" if self._last.skipped else ""
         left = f", {self._last.queued} left" if self._last.queued else ""
-        self._print(f"{counts}{skipped}{left}")
+        interrupted = self._counts[Status.INTERRUPTED]
+        resume = f", {interrupted} interrupted; `mlpipeline -r -u` resumes" if interrupted else ""
+        self._print(f"{counts}{skipped}{left}{resume}")
 
     def _show_started(self, line: str) -> None:
         self._print(line)

@@ -10,10 +10,10 @@ import click
 
 from mlpipeline.cli.plain_screen import PlainScreen
 from mlpipeline.errors import ConfigError, RecordError
-from mlpipeline.project import CONFIG_FILE, Project, load_project
+from mlpipeline.project import Project, load_project, require_configuration
 from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.engine import local_engine
-from mlpipeline.runner.mode import EXECUTION, TEST, Mode
+from mlpipeline.runner.mode import EXECUTION, QUEUE_FILES, TEST, Mode
 from mlpipeline.runner.options import Options, SelectedScripts
 from mlpipeline.runner.preview import preview
 from mlpipeline.runner.queue import QueueReader, ScriptSource, available_scripts
@@ -77,16 +77,13 @@ def _daemon(project: Project, mode: Mode, options: Options, screen: Screen, work
 
 
 def _queue(project: Project, queue_file: Path, options: Options, screen: Screen) -> ScriptSource:
+    require_configuration(project, QUEUE_FILES)
     if options.only:
         return SelectedScripts(options.only, lambda: _selectable(project, options))
     if not queue_file.exists():
-        known = [
-            name for name in (CONFIG_FILE, TEST.queue_file, EXECUTION.queue_file) if (project.root / name).exists()
-        ]
-        found = f"found only {', '.join(known)}" if known else "found no configuration at all"
         raise ConfigError(
-            f"expected {queue_file.name} in {project.root}, but {found}; "
-            "write one, or begin a new project with `mlpipeline init`"
+            f"expected {queue_file.name} in {project.root}; write one with [WHITELISTED_MODELS] and the names of "
+            "scripts, or let `mlpipeline init` add what is missing"
         )
     if not project.models_dir.is_dir():
         raise ConfigError(f"models_dir is {project.models_dir}, which is not a folder; make it, or correct mlp.config")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from mlpipeline.project import load_project
+from mlpipeline.project import load_project, require_configuration
+from mlpipeline.runner.mode import QUEUE_FILES
 from mlpipeline.runner.status import Overview, read_overview
 
 
@@ -15,7 +16,9 @@ from mlpipeline.runner.status import Overview, read_overview
 @click.pass_obj
 def command(directory: Path) -> None:
     """Show what is running, queued, done and failed."""
-    overview = read_overview(load_project(directory), warn=lambda message: click.echo(f"warning: {message}", err=True))
+    project = load_project(directory)
+    require_configuration(project, QUEUE_FILES)
+    overview = read_overview(project, warn=lambda message: click.echo(f"warning: {message}", err=True))
     if sys.stdout is not None and sys.stdout.isatty():
         _print_rich(overview)
     else:

@@ -16,10 +16,10 @@ QUEUE_FILE = """\
 # true: run every script of the models folder, except those under [BLACKLISTED_MODELS]
 use_blacklist = false
 
+[BLACKLISTED_MODELS]
+
 [WHITELISTED_MODELS]
 example.py
-
-[BLACKLISTED_MODELS]
 """
 
 GITIGNORE = """\

@@ -6,7 +6,8 @@ import os
 import time
 from pathlib import Path
 
-from safetensors.torch import save_model
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
 from torch import nn
 
 from mlpipeline.errors import DataError, ModelDirError
@@ -78,6 +79,19 @@ class CheckpointFolder:
             os.replace(aside, self.folder / WEIGHTS)
         except OSError as error:
             raise _cannot_write(self.folder / WEIGHTS, error) from error
+
+    def read_weights(self, network: nn.Module) -> None:
+        """Give a network the weights that `write_weights` has kept.
+
+        Raises: ModelDirError: they are not there, or are those of another network.
+        """
+        path = self.folder / WEIGHTS
+        if not path.is_file():
+            raise ModelDirError(f"there are no weights at {path}; name the model directory of a run that has succeeded")
+        try:
+            load_model(network, str(path))
+        except (RuntimeError, SafetensorError) as error:
+            raise ModelDirError(f"{path} does not fit the network that build(version) returns: {error}") from error
 
     def remove_states(self) -> None:
         """Remove the states, so that one of other work, which got further, cannot hide those that come."""

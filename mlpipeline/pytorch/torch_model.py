@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mlpipeline.errors import ScriptError
-from mlpipeline.model import Model
+from mlpipeline.model import DataLoader, Model
 from mlpipeline.pytorch.advice import Loss
 from mlpipeline.pytorch.batches import Batch, Rows, Stretch, end_row, shuffled_batches
 from mlpipeline.pytorch.checkpoints import CheckpointFolder
@@ -175,6 +175,23 @@ class TorchModel(Model):
             return run.loader.decode(decided)
         return (decided.argmax(dim=1) if task and task.has_classes else decided).numpy()
 
+    def load(self, version: str, model_dir: str | Path) -> Self:
+        """Get ready to predict with the weights that a finished run has left; return the model.
+
+        Args:
+            version: its name.
+            model_dir: of the run, as `outputs/model_ckpts/<script>-<version>`.
+        Raises: VersionError: there is no such version. ModelDirError: there are no weights, or of another network.
+        """
+        chosen = self.versions.get(version)
+        loader = chosen["dataloader"]
+        loader = loader if isinstance(loader, DataLoader) or not callable(loader) else loader()
+        chosen = chosen.replacing(dataloader=loader)
+        learner, checkpoints = self._learner(chosen, loader), CheckpointFolder(Path(model_dir))
+        checkpoints.read_weights(learner.network)
+        self._run = _Run(chosen, loader, learner, checkpoints, "", 0, None, 1, RandomStates())
+        return self
+
     def probabilities(self, rows: Any) -> NDArray[np.float32]:
         """Return the probability of each class, float[n, classes] in the order of the loader's `classes`.
 
@@ -187,6 +204,10 @@ class TorchModel(Model):
 
     def _outputs(self, rows: Any) -> Tensor:
         run = self._current()
+        if not run.trained_steps:
+            self._warn(
+                "predicting with a network that has neither been trained nor loaded; see load(version, model_dir)"
+            )
         is_known = isinstance(run.loader, TensorLoader)
         inputs = run.loader.encode(rows) if is_known else torch.as_tensor(np.asarray(rows, dtype=np.float32))
         run.learner.network.eval()

@@ -22,7 +22,6 @@ import time
 import traceback
 from collections.abc import Mapping
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
@@ -212,13 +211,14 @@ def loaded_sources(job: Job) -> list[Path]:
 def script_traceback(error: BaseException) -> str:
     """Return a traceback that begins at the script, without the frames of the runner around it.
 
-    An error of the pipeline's own that no frame of the script leads to is a message without a traceback.
+    Of an error of the pipeline's own only the script's lines are named.
     """
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUTER_FRAMES):
         frames = frames.tb_next
-    if isinstance(error, MlpError) and all(_is_ours(frame) for frame, _ in traceback.walk_tb(frames)):
-        return f"{error}\n"
+    if isinstance(error, MlpError):  # its message says all but where in the script
+        places = [place for place in traceback.extract_tb(frames) if not place.filename.startswith(_PACKAGE_FOLDER)]
+        return "".join([*traceback.format_list(places), f"{error}\n"])
     return "".join(traceback.format_exception(type(error), error, frames))
 
 
@@ -253,10 +253,6 @@ def _library_version(name: str) -> str:
 def summarize(error: BaseException) -> str:
     """Return an error in one line; one of the pipeline's own says all in its message."""
     return str(error) if isinstance(error, MlpError) else traceback.format_exception_only(error)[-1].strip()
-
-
-def _is_ours(frame: FrameType) -> bool:
-    return frame.f_code.co_filename.startswith(_PACKAGE_FOLDER)
 
 
 def main() -> NoReturn:

@@ -43,6 +43,7 @@ _TICK_SECONDS = 0.1
 _IDLE_SECONDS = 0.25
 _BUSY_SECONDS = 0.5
 _SETTLING_SECONDS = 0.5
+_LOOK_SECONDS = 1.0
 LISTING_SECONDS = 60.0
 _MOST_RESTLESS = 3
 
@@ -83,6 +84,7 @@ class Daemon:
         self._pid_started = process_started(os.getpid())
         self._restless: Counter[tuple[str, str | None]] = Counter()
         self._skipped: set[tuple[str, str | None]] = set()
+        self._look_at = 0.0
         self._interrupts = 0
         self._stopping = False
         self._told_counts: tuple[int, ...] = ()
@@ -148,7 +150,10 @@ class Daemon:
 
     def _fill_slots(self) -> Choice:
         """Start what can be started; return the choice that ended it."""
-        if not self._free_slots or self._stopping:
+        if self._stopping:
+            return Wait()
+        if not self._free_slots:
+            self._look_at_queue()
             return Wait()
         self._scripts = self.queue.read()
         self.catalog.forget_changed(self._scripts)
@@ -161,6 +166,12 @@ class Daemon:
             else:
                 return choice
         return Wait()
+
+    def _look_at_queue(self) -> None:
+        """Read the queue file now and then while no slot is free, for its warnings and counts."""
+        if time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _LOOK_SECONDS
+            self._scripts = self.queue.read()
 
     def _listing(self) -> set[str]:
         return {active.job.script for active in self._active.values() if active.candidate is None}

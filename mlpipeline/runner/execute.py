@@ -164,9 +164,11 @@ def _data_loader(version: Version) -> DataLoader:
         loader = loader()
     missing = [name for name in _LOADER_METHODS if not hasattr(loader, name)]
     if missing:
+        kind = f"{type(loader).__module__}.{type(loader).__qualname__}"
         raise VersionError(
-            f"version {version.name!r}: dataloader must be a DataLoader, or a class or function without arguments "
-            f"that makes one, but is {type(loader).__name__} (no {missing[0]})"
+            f"version {version.name!r}: dataloader must be an mlpipeline.helper.DataLoader, or a class or function "
+            f"without arguments that makes one, but is a {kind} (no {missing[0]}); "
+            "one from another library can be what your DataLoader's get_train_input returns"
         )
     return loader  # type: ignore[no-any-return]
 

@@ -28,3 +28,4 @@ class Mode:
 
 TEST = Mode("test mode", "models_test.config", False, False, True, True)
 EXECUTION = Mode("execution mode", "models.config", True, True, False, False)
+QUEUE_FILES = (EXECUTION.queue_file, TEST.queue_file)

@@ -36,14 +36,14 @@ def _lines(daemon: Daemon, script: str, failure: str) -> Iterator[Line]:
         yield Line("fail", script, "", failure)
         return
     for candidate in daemon.catalog.entries[script].candidates:
+        if not daemon.options.includes(script, candidate.name):
+            continue
         runs = candidate.name in daemon.catalog.plans[script].pending
         last = daemon.workplace.last(script, candidate.name)
         yield Line("run" if runs else "skip", script, candidate.name, _reason(candidate, last, daemon, runs=runs))
 
 
 def _reason(candidate: Candidate, last: Outcome | None, daemon: Daemon, *, runs: bool) -> str:
-    if not daemon.options.includes(candidate.script, candidate.name):
-        return "not named by --only"
     if not runs:
         return "succeeded before with the same code and parameters"
     if last is not None and last.status == RUNNING:
@@ -51,7 +51,7 @@ def _reason(candidate: Candidate, last: Outcome | None, daemon: Daemon, *, runs:
     if last is None:
         return "never recorded" if daemon.mode.keeps_records else "test mode runs every version"
     if last.fingerprint != candidate.fingerprint:
-        return f"code or parameters have changed since it {last.status}"
+        return f"code or parameters have changed since; it was {last.status}"
     if daemon.options.uses_history and Status(last.status).can_resume:
         return f"resumes; it was {last.status}"
     return f"{last.status} before" + ("" if daemon.options.uses_history else "; -u would look at that")

@@ -49,8 +49,11 @@ def test_a_new_script_runs_as_it_is_written(tmp_path: Path) -> None:
 
 def test_a_folder_without_configuration_names_init(tmp_path: Path) -> None:
     done = command(cwd=tmp_path, expect=2)
-    assert "expected models_test.config in" in done.stderr
+    assert "is no project: it has none of mlp.config" in done.stderr
     assert "mlpipeline init" in done.stderr
+    assert "is no project" in command("status", cwd=tmp_path, expect=2).stderr
+    (tmp_path / "mlp.config").touch()
+    assert "expected models_test.config in" in command(cwd=tmp_path, expect=2).stderr
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
-from mlpipeline.errors import DataError, ScriptError
+from mlpipeline.errors import DataError, ModelDirError, ScriptError
 from mlpipeline.pytorch import ArrayLoader, TableLoader, TorchModel
 from mlpipeline.utils import DataLoader, ExecutionModeKeys, Version, Versions
 from tests.pytorch.life_cycle import Linear, blobs, rows, run, seed_all, version
@@ -89,6 +89,23 @@ def test_prediction_takes_a_frame_lists_and_one_row(tmp_path: Path) -> None:
     assert model.predict(table[["colour", "x"]]).tolist() == list("aaaabbbb")
     assert model.predict([[0.5, "red"], [12.5, "blue"]]).tolist() == ["a", "b"]
     assert model.predict([12.5, "blue"]).tolist() == ["b"]
+
+
+def test_a_trained_model_is_loaded_to_predict(tmp_path: Path) -> None:
+    loader, model = blobs(), new()
+    run(model, version(loader), tmp_path)
+    loaded = Linear(Versions(dataloader=blobs, batch_size=8, epoch_count=3))
+    loaded.versions.add("v")
+    assert (loaded.load("v", tmp_path).predict(loader.inputs) == model.predict(loader.inputs)).all()
+    with pytest.raises(ModelDirError, match=r"there are no weights at .*missing"):
+        loaded.load("v", tmp_path / "missing")
+
+
+def test_predicting_with_an_untrained_network_is_warned_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    loader, model = blobs(), new()
+    model.pre_execution_hook(version(loader), str(tmp_path), ExecutionModeKeys.TRAIN)
+    model.predict(loader.inputs)
+    assert "neither been trained nor loaded" in capsys.readouterr().out
 
 
 def test_probabilities_of_all_classes_sum_to_one(tmp_path: Path) -> None:

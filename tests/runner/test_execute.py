@@ -140,7 +140,7 @@ def test_a_data_loader_may_be_an_object_a_class_or_a_function(job, maker):
 
 @pytest.mark.parametrize("maker", ["data.csv", lambda: None, object])
 def test_a_data_loader_that_is_none_is_refused(job, maker):
-    with pytest.raises(VersionError, match="version 'v': dataloader must be a DataLoader"):
+    with pytest.raises(VersionError, match=r"version 'v': dataloader must be an mlpipeline\.helper\.DataLoader"):
         run(job, Recorder(versions(maker)))
 
 
