@@ -178,6 +178,7 @@ def preload(modules: list[str]) -> dict[str, str]:
                 child.import_library(wanted)
             except BaseException as error:  # a library may do anything while it is imported
                 failed[wanted] = f"{type(error).__name__}: {error}"
+    child.rehearse()
     gc.collect()
     gc.freeze()
     return failed
