@@ -66,6 +66,10 @@ def run_job(job: Job) -> NoReturn:
         os._exit(code)
 
 
+class _StillInUseError(ModelDirError):
+    """The process of an earlier run, whose daemon is gone, still holds the model directory."""
+
+
 class _Run:
     """One job, from its start to its result."""
 
@@ -84,6 +88,8 @@ class _Run:
             return self._failure(Status.INTERRUPTED, error, "interrupted")
         except SystemExit as error:
             return self._failure(Status.FAILED, error, f"the script called sys.exit({error.code!r})")
+        except _StillInUseError as error:  # nothing was wrong with the script: what is there can be resumed
+            return self._failure(Status.CRASHED, error, str(error))
         except BaseException as error:  # user code may raise anything
             return self._failure(Status.FAILED, error, summarize(error))
 
@@ -114,7 +120,7 @@ class _Run:
         try:
             lock.acquire()
         except Timeout:
-            raise ModelDirError(
+            raise _StillInUseError(
                 f"{self.job.model_dir} is still in use by the process of an earlier run; "
                 "end that process, then start again"
             ) from None

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from mlpipeline.records import Job, Result
+from mlpipeline.runner.child import run_job
 from tests.support import Folder, is_alive, wait_until
 
 
@@ -199,3 +203,26 @@ def test_an_end_that_stands_before_its_start_in_another_hosts_journal_counts(fol
     done = folder.run("-r", "-u")
     assert "1 skipped" in done.stdout
     assert "left unfinished" not in done.stdout
+
+
+def test_a_directory_that_is_still_in_use_is_not_touched(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.script("a.py", "Path('trained').touch()")
+    folder.queue("a.py")
+    folder.model_dir("a-v1").mkdir(parents=True)
+    monkeypatch.setattr("mlpipeline.runner.child.LOCK_SECONDS", 0.2)
+    with FileLock(folder.model_dir("a-v1") / ".lock"):
+        job = _job(folder)
+        pid = os.fork()
+        if pid == 0:
+            run_job(job)
+        os.waitpid(pid, 0)
+    result = Result.from_json(Path(job.result_file).read_text())
+    assert (result.status, "is still in use" in result.error_summary) == ("CRASHED", True)
+    assert not (folder.root / "trained").exists()
+
+
+def _job(folder: Folder) -> Job:
+    root = str(folder.root)
+    model_dir = str(folder.model_dir("a-v1"))
+    places = (model_dir, f"{root}/result.json", f"{root}/stdout.log")
+    return Job("r1", "a.py", "v1", root, str(folder.models), *places, is_test=False, keeps_files=True)
