@@ -56,7 +56,7 @@ def test_the_scripts_run_and_what_follows_them_works(folder: Folder) -> None:
     folder.queue("mean.py", "my_iris.py")
     assert "4 succeeded, 0 failed" in folder.run("-r").stdout
     (predicting,) = blocks("python continued")
-    assert "Iris-setosa" in _python(f"from my_iris import MODEL\n{predicting}", folder)
+    assert "Iris-setosa" in _python(predicting, folder)
     (reading,) = [block for block in blocks("python") if "read_json" in block]
     assert (
         _python(f"{reading}\nprint(len(runs), 'test.error' in runs, 'learning_rate' in runs)", folder)
