@@ -17,8 +17,7 @@ import signal
 import tempfile
 import time
 import uuid
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -32,9 +31,10 @@ from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
 from mlpipeline.runner.mode import Mode
 from mlpipeline.runner.options import Options, check_versions
 from mlpipeline.runner.outcome import judge, last_printed, read_result
-from mlpipeline.runner.plan import Candidate, Choice, List, Outcome, Plan, Start, Wait, is_done, is_settled, next_run
+from mlpipeline.runner.plan import Candidate, Choice, List, Plan, Start, Wait, next_run
 from mlpipeline.runner.queue import ScriptSource
 from mlpipeline.runner.screen import Screen
+from mlpipeline.runner.session import MOST_RESTLESS, Session
 from mlpipeline.runner.sources import Sources, signature
 from mlpipeline.runner.workplace import Places, Taken, Workplace
 
@@ -45,16 +45,6 @@ _BUSY_SECONDS = 0.5
 _SETTLING_SECONDS = 0.5
 _LOOK_SECONDS = 1.0
 LISTING_SECONDS = 60.0
-_MOST_RESTLESS = 3
-
-
-@dataclass
-class Tally:
-    """What has happened since the daemon was started."""
-
-    done: int = 0
-    failed: int = 0
-    seconds: float = 0.0
 
 
 @dataclass
@@ -68,11 +58,10 @@ class Daemon:
     workplace: Workplace
     screen: Screen
     queue: ScriptSource
-    tally: Tally = field(default_factory=Tally)
 
     def __post_init__(self) -> None:
-        self.catalog = Catalog(self.project, self._is_settled)
-        self._session: dict[tuple[str, str | None], Outcome] = {}
+        self.session = Session(self.options, self.workplace.last)
+        self.catalog = Catalog(self.project, self.session.is_settled)
         self._active: dict[str, Active] = {}
         self._elsewhere: dict[str, float] = {}
         self._unlistable: dict[str, str] = {}
@@ -82,8 +71,6 @@ class Daemon:
         self._threads = threads_per_run(self.options.slots)
         self._listings = Path(tempfile.mkdtemp(prefix="mlpipeline-listing-"))
         self._pid_started = process_started(os.getpid())
-        self._restless: Counter[tuple[str, str | None]] = Counter()
-        self._skipped: set[tuple[str, str | None]] = set()
         self._look_at = 0.0
         self._interrupts = 0
         self._stopping = False
@@ -108,9 +95,9 @@ class Daemon:
                 signal.signal(number, handler)
         if self._interrupts:
             return 130
-        if self.queue.missing and not (self.tally.done or self.tally.failed or self._skipped):
+        if self.queue.missing and self.session.is_empty():
             raise ConfigError(f"nothing could run: {', '.join(self.queue.missing[:5])} not found")
-        return 1 if self.tally.failed else 0
+        return 1 if self.session.failed else 0
 
     def list_all(self) -> dict[str, str]:
         """List the versions of every queued script; return, in the order of the queue, why a listing failed, or ""."""
@@ -118,7 +105,7 @@ class Daemon:
         self._scripts = self.queue.read()
         for script in list(self._scripts):
             self._list(script)
-            while self._active and not self._interrupts:
+            while self._active:
                 for ended in self.engine.wait(_TICK_SECONDS):
                     self._finish(ended)
         return {script: self._unlistable.get(script, "") for script in self._scripts}
@@ -183,20 +170,6 @@ class Daemon:
             self._elsewhere
         )
 
-    def _is_settled(self, script: str, version: str | None, fingerprint: str) -> bool:
-        if not self.options.includes(script, version):
-            return True
-        key = (script, version)
-        if self._restless[key] > _MOST_RESTLESS:
-            return True
-        in_session = self._session.get(key)
-        if not self.options.uses_history:
-            return is_settled(fingerprint, in_session)
-        if in_session is None and is_done(fingerprint, self.workplace.last(script, version)):
-            self._skipped.add(key)
-            return True
-        return in_session is not None and in_session.fingerprint == fingerprint
-
     def _list(self, script: str) -> None:
         run_id = new_run_id()
         folder = self._listings / run_id
@@ -219,7 +192,7 @@ class Daemon:
             self._elsewhere[candidate.model_dir] = time.monotonic() + _BUSY_SECONDS
             return
         if taken is Taken.DONE:
-            self._skipped.add((candidate.script, candidate.name))
+            self.session.skipped.add((candidate.script, candidate.name))
             del self.catalog.plans[candidate.script].pending[candidate.name]
             return
         run_id = new_run_id()
@@ -283,33 +256,17 @@ class Daemon:
 
     def _finish_run(self, active: Active, candidate: Candidate, result: Result) -> None:
         self.workplace.end(active.job, candidate, result)
-        self._watch_restless(candidate)
-        self._session[candidate.script, candidate.name] = Outcome(result.status, candidate.fingerprint)
+        if self.session.add(candidate, result, self.catalog.current_fingerprint(candidate)):
+            self.screen.warn(
+                f"{candidate.script}:{candidate.name} has changed during each of {MOST_RESTLESS + 1} runs; "
+                "it does not run again before the next start"
+            )
         plan = self.catalog.plans.get(candidate.script, Plan())
         # a plan made meanwhile from a changed script holds another fingerprint: its version may be due again
         listed = plan.pending.get(candidate.name)
-        if listed and self._is_settled(candidate.script, candidate.name, listed.fingerprint):
+        if listed and self.session.is_settled(candidate.script, candidate.name, listed.fingerprint):
             del plan.pending[candidate.name]
-        self.tally.seconds += result.seconds
-        self._count(result)
         self.screen.ended(candidate.script, candidate.name, result)
-
-    def _watch_restless(self, candidate: Candidate) -> None:
-        """Count the runs of a version at whose end its sources were others than at its start.
-
-        A person who edits a script while it runs wants it to run again; a script that changes its own modules
-        would run for ever.
-        """
-        key = (candidate.script, candidate.name)
-        if self.catalog.current_fingerprint(candidate) == candidate.fingerprint:
-            del self._restless[key]
-            return
-        self._restless[key] += 1
-        if self._restless[key] > _MOST_RESTLESS:
-            self.screen.warn(
-                f"{candidate.script}:{candidate.name} has changed during each of {self._restless[key]} runs; "
-                "it does not run again before the next start"
-            )
 
     def _finish_listing(self, active: Active, result: Result) -> None:
         script = active.job.script
@@ -331,14 +288,8 @@ class Daemon:
         self.catalog.store_failure(script, sources)
         self._unlistable[script] = result.error_summary
         self.workplace.end_listing(script, sources.digest, result)
-        self._count(result)
+        self.session.count(result)
         self.screen.ended(script, None, result)
-
-    def _count(self, result: Result) -> None:
-        if result.status == Status.SUCCEEDED:
-            self.tally.done += 1
-        elif result.status != Status.INTERRUPTED:
-            self.tally.failed += 1
 
     def _on_signal(self, *_: object) -> None:
         self._interrupts += 1
@@ -378,7 +329,6 @@ class Daemon:
     def _board(self) -> Board:
         rows = tuple(active.row() for active in self._active.values() if active.candidate is not None)
         plans = [self.catalog.plans.get(script) for script in self._scripts]
-        ended = self.tally.done + self.tally.failed
         return Board(
             mode=self.mode.name,
             pid=os.getpid(),
@@ -386,11 +336,11 @@ class Daemon:
             running=rows,
             queued=max(0, sum(len(plan.pending) for plan in plans if plan) - len(rows)),
             unlisted=sum(plan is None for plan in plans),
-            done=self.tally.done,
-            failed=self.tally.failed,
-            skipped=len(self._skipped),
+            done=self.session.done,
+            failed=self.session.failed,
+            skipped=len(self.session.skipped),
             slots=self.options.slots,
-            mean_seconds=self.tally.seconds / ended if ended else 0.0,
+            mean_seconds=self.session.mean_seconds(),
         )
 
 

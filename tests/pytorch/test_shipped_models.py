@@ -1,18 +1,13 @@
 from __future__ import annotations
 
-import importlib.util
-import os
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
+from benchmarks.model_quality import MNIST, PROJECT, script
 from mlpipeline.pytorch import ImageLoader, TorchModel
 from mlpipeline.utils import Version
 from tests.pytorch.life_cycle import run
-
-PROJECT = Path(__file__).parents[2]
-MNIST = Path(os.environ.get("MNIST_FOLDER", PROJECT.parent / "shared" / "data" / "mnist"))
 
 # the best version of each, and what it must reach on one split: far above a dummy, below the mean of ten
 BEST = {
@@ -21,15 +16,6 @@ BEST = {
     "mlp_regression_housing": ("eight", "rmse", 4.5),
     "cnn_digits": ("channels16", "accuracy", 0.96),
 }
-
-
-def script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, PROJECT / "models" / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(autouse=True)
