@@ -140,7 +140,7 @@ def measure(root: Path, versions: int) -> None:
     from mlpipeline.runner.workplace import Kept
 
     project = load_project(root)
-    screen = PlainScreen(quiet=True, verbose=False)
+    screen = PlainScreen(quiet=True)
     reader = QueueReader(root / "models.config", project, screen.warn)
     workplace = Kept(project, writes_logs=False)
     options = Options(uses_history=True)

@@ -21,8 +21,8 @@ _COLOURS = {Status.SUCCEEDED: "green", Status.INTERRUPTED: "yellow"}
 class LiveScreen(PlainScreen):
     """Redraws a few lines at the bottom of the terminal; what happens scrolls past above them."""
 
-    def __init__(self, *, verbose: bool) -> None:
-        super().__init__(quiet=False, verbose=verbose)
+    def __init__(self) -> None:
+        super().__init__(quiet=False)
         self._console = Console(highlight=False, markup=False)
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()

@@ -58,7 +58,7 @@ class Commands(click.Group):
 @click.option(
     "-C", "directory", type=click.Path(file_okay=False, path_type=Path), default=".", help="The project folder."
 )
-@click.option("-v", "--verbose", is_flag=True, help="Show what runs print, and every step.")
+@click.option("-v", "--verbose", is_flag=True, help="Show what runs print.")
 @click.option("-q", "--quiet", is_flag=True, help="Show only warnings and failures.")
 @click.version_option(package_name="mlpipeline")
 @click.pass_context
@@ -103,7 +103,7 @@ def queue(
     )
     if dry_run:
         context.exit(run.print_plan(directory, options, executes=executes))
-    context.exit(run.run_queue(directory, options, executes=executes, verbose=verbose, quiet=quiet))
+    context.exit(run.run_queue(directory, options, executes=executes, quiet=quiet))
 
 
 def main() -> None:

@@ -19,12 +19,10 @@ class PlainScreen:
 
     Args:
         quiet: only warnings and failures.
-        verbose: more of the steps.
     """
 
-    def __init__(self, *, quiet: bool, verbose: bool) -> None:
+    def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._verbose = verbose
         self._counts: Counter[str] = Counter()
         self._ended: deque[EndedRow] = deque(maxlen=_LONGEST_TABLE)
         self._last = Board()

@@ -24,14 +24,14 @@ _LOG = logging.getLogger("mlpipeline")
 _LOG.addHandler(logging.NullHandler())
 
 
-def run_queue(directory: Path, options: Options, *, executes: bool, verbose: bool, quiet: bool) -> int:
+def run_queue(directory: Path, options: Options, *, executes: bool, quiet: bool) -> int:
     """Run the queue of a project folder; return the exit status.
 
     Raises: MlpError: see `Daemon.run`.
     """
     mode = EXECUTION if executes else TEST
     project = load_project(directory)
-    screen = _screen(quiet=quiet, verbose=verbose)
+    screen = _screen(quiet=quiet)
     try:
         workplace = Kept(project, writes_logs=options.writes_logs) if mode.keeps_records else Scratch()
         daemon = _daemon(project, mode, options, screen, workplace)
@@ -50,7 +50,7 @@ def run_queue(directory: Path, options: Options, *, executes: bool, verbose: boo
 
 def print_plan(directory: Path, options: Options, *, executes: bool) -> int:
     """Print what would run, what would be skipped and why; nothing is recorded. Return the exit status."""
-    screen = PlainScreen(quiet=False, verbose=False)
+    screen = PlainScreen(quiet=False)
     project = load_project(directory)
     mode = EXECUTION if executes else TEST
     daemon = _daemon(project, mode, options, screen, Viewed(project) if executes else Scratch())
@@ -111,9 +111,9 @@ def _log_to(path: Path) -> None:
     _LOG.setLevel(logging.INFO)
 
 
-def _screen(*, quiet: bool, verbose: bool) -> PlainScreen:
+def _screen(*, quiet: bool) -> PlainScreen:
     if sys.stdout is not None and sys.stdout.isatty() and not quiet:
         from mlpipeline.cli.live_screen import LiveScreen
 
-        return LiveScreen(verbose=verbose)
-    return PlainScreen(quiet=quiet, verbose=verbose)
+        return LiveScreen()
+    return PlainScreen(quiet=quiet)

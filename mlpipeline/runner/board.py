@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +65,6 @@ class Board:
     skipped: int = 0
     slots: int = 1
     mean_seconds: float = 0.0
-    updated: float = field(default_factory=time.time)
 
     def counts(self) -> tuple[int, ...]:
         """Return the numbers that a second terminal wants to know at once when they change."""
