@@ -40,6 +40,14 @@ class DataError(MlpError):
     """A data set is missing or is not what was expected."""
 
 
+class PipelineError(MlpError):
+    """A data pipeline is built, fitted, saved or used in a way that cannot work."""
+
+
+class StorageError(MlpError):
+    """The outputs of a pipeline cannot be stored or looked up."""
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `; did you mean X?` for the known word that is nearest, or an empty string."""
     by_lower_case = {name.lower(): name for name in known}

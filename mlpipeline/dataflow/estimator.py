@@ -1,0 +1,149 @@
+"""scikit-learn's protocol for layers: parameters, clones, tags, tables in and out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+
+from mlpipeline.dataflow.tables import as_array, as_table, column_names
+from mlpipeline.errors import PipelineError, did_you_mean
+
+
+class Estimator:
+    """What scikit-learn's tools ask of an estimator, without importing scikit-learn.
+
+    The parameters are those of `__init__`, kept in attributes of the same names.
+    """
+
+    _container: str | None = None  # what set_output asked for: "default", "pandas", "polars" or None
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        if cls.__init__ is object.__init__:
+            return []
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name; with `deep` those of an estimator among them as `name__parameter` too."""
+        parameters = {name: getattr(self, name, None) for name in self._parameter_names()}
+        if deep:
+            for name, value in list(parameters.items()):
+                if hasattr(value, "get_params") and not isinstance(value, type):
+                    parameters |= {f"{name}__{inner}": each for inner, each in value.get_params().items()}
+        return parameters
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters, `name=value` or `name__parameter=value`.
+
+        Raises: PipelineError: there is no such parameter.
+        """
+        known = self._parameter_names()
+        for key, value in parameters.items():
+            name, _, inner = key.partition("__")
+            if name not in known:
+                raise PipelineError(
+                    f"{type(self).__name__}: {name} is not a parameter{did_you_mean(name, known)}; "
+                    f"expected one of {', '.join(known) or 'none'}"
+                )
+            if inner:
+                getattr(self, name).set_params(**{inner: value})
+            else:
+                setattr(self, name, value)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        copied = type(self).__new__(type(self))
+        copied.__dict__ |= {key: value for key, value in self.__dict__.items() if key != "_metadata"}
+        for name in self._parameter_names():
+            copied.__dict__[name] = _cloned(getattr(self, name, None))
+        return copied
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+        return Tags(
+            estimator_type=None,
+            target_tags=TargetTags(required=False),
+            transformer_tags=TransformerTags(),
+            input_tags=InputTags(allow_nan=True, string=True, three_d_array=True),
+        )
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` gives: "default" (arrays), "pandas" or "polars"."""
+        if transform is not None:
+            if transform not in ("default", "pandas", "polars"):
+                raise PipelineError(f"set_output: expected default, pandas or polars, but got {transform!r}")
+            self._container = transform
+        return self
+
+    def fit_transform(self, X: Any, y: Any = None, **arguments: Any) -> Any:  # noqa: N803
+        """Fit, and transform the same data."""
+        self.fit(X, **arguments) if y is None else self.fit(X, y, **arguments)
+        return self.transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return a name for each column that `transform` gives, as scikit-learn asks for them."""
+        learned = list(self.__dict__.get("_names_in", ())) if input_features is None else list(input_features)
+        names = self.feature_names(learned) if learned else None
+        if names is None:
+            width = self.__dict__.get("_width")
+            if width is None:
+                raise PipelineError(f"{type(self).__name__}: transform some data first; then the columns are known")
+            names = [f"{type(self).__name__.lower()}{i}" for i in range(width)]
+        return np.asarray(names, dtype=object)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={_short(value)}" for name, value in self.get_params(deep=False).items())
+        return f"{type(self).__name__}({shown})"
+
+
+def accepting_tables(transform: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a `transform` that takes frames and lists too, and gives what `set_output` asked for."""
+
+    @functools.wraps(transform)
+    def transform_tables(self: Any, *given: Any) -> Any:
+        arrays = [as_array(each) for each in given]
+        result = transform(self, *arrays)
+        if isinstance(result, np.ndarray):
+            self.__dict__["_width"] = int(np.prod(result.shape[1:]))
+            if given:
+                self.__dict__["_names_in"] = column_names(given[0], arrays[0])
+        if self._container in ("pandas", "polars"):
+            return as_table(self._container, result, self.get_feature_names_out(), given[0])
+        return result
+
+    return transform_tables
+
+
+def fitting_tables(fit: Callable[..., Any], clears: bool) -> Callable[..., Any]:
+    """Return a `fit` that takes frames and lists too, drops a y that it has no use for, and returns the estimator."""
+
+    @functools.wraps(fit)
+    def fit_tables(self: Any, *given: Any, **arguments: Any) -> Any:
+        from mlpipeline.dataflow.layer import accepted_arrays
+
+        if clears:
+            self.metadata = {}
+        arrays = [as_array(each) for each in given[: accepted_arrays(fit)] if each is not None]
+        fit(self, *arrays, **arguments)
+        return self
+
+    return fit_tables
+
+
+def _cloned(value: Any) -> Any:
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        from sklearn.base import clone
+
+        return clone(value)
+    return value
+
+
+def _short(value: Any) -> str:
+    text = f"array{value.shape}" if isinstance(value, np.ndarray) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

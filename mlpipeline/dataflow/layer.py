@@ -1,0 +1,214 @@
+"""Layer: what is done to arrays. It describes; what a fit has learned belongs to a node of a pipeline."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mlpipeline.dataflow.estimator import Estimator, accepting_tables, fitting_tables
+from mlpipeline.dataflow.nodes import Node, apply_layer
+from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.errors import PipelineError
+
+if TYPE_CHECKING:
+    from mlpipeline.dataflow.affine import Affine
+
+
+class Layer(Estimator):
+    """What every layer is. Extend `StatelessLayer` or `StatefulLayer` and write `transform`.
+
+    A layer is called on a node or a list of nodes, and gives a node: `Whiten()(x, "white")`. The
+    same layer may be called many times. On its own it is a scikit-learn transformer as well.
+
+    Args:
+        n_outputs: how many arrays `transform` returns; with more than one, a call gives a list of nodes.
+    """
+
+    n_outputs: int = 1
+    changes_observations: ClassVar[bool] = False  # True: the last input is a mask that selects observations
+    checks_itself: ClassVar[bool] = False  # True: what `transform` returns needs no check
+    is_observer: ClassVar[bool] = False  # True: a metric or an explorer, which is run only when asked for
+    compute: Callable[..., Any]  # `transform` as it was written: arrays in, arrays out
+
+    def __init__(self, n_outputs: int = 1) -> None:
+        self.n_outputs = n_outputs
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        written = cls.__dict__.get("transform")
+        if written is not None:
+            cls.compute = written
+            cls.transform = accepting_tables(written)  # type: ignore[method-assign]
+
+    def __call__(self, nodes: Node | Sequence[Node], name: str | Sequence[str] | None = None) -> Any:
+        """Apply the layer to nodes.
+
+        Args:
+            nodes: one node or a list of them.
+            name: what to call the result; outputs of a pipeline need one. A list of names for several outputs.
+        Returns: a node, or a list of nodes when the layer has several outputs.
+        Raises: PipelineError: the layer does not fit on these nodes.
+        """
+        return apply_layer(self, nodes, name)
+
+    def transform(self, *arrays: Array) -> Any:
+        """Return what becomes of the arrays; axis 0 is the observations, and stays as long as it is."""
+        raise PipelineError(f"{type(self).__name__} has no transform: write `def transform(self, X): ...`")
+
+    def label_count(self, n_inputs: int) -> int:
+        """Return how many of the inputs, counted from the last, are there for fitting only."""
+        return 0
+
+    def infer(self, *specs: Spec) -> Spec | tuple[Spec, ...]:
+        """Return what is known of the outputs from what is known of the inputs.
+
+        Raises: PipelineError: these inputs cannot work; says what was expected.
+        """
+        return Spec() if self.n_outputs == 1 else (Spec(),) * self.n_outputs
+
+    def affine(self, spec: Spec) -> Affine | None:
+        """Return the fitted layer as an affine map of observations like these, if it is one."""
+        return None
+
+    def streamed(self) -> Callable[..., Any]:
+        """Return what to call on each batch of one stream, in order; it may remember earlier batches."""
+        return self.compute
+
+    def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None:
+        """Return a name for each value of an observation of the output, from those of the inputs; None: number them."""
+        return None
+
+
+class StatelessLayer(Layer):
+    """A layer with nothing to learn: write `transform`."""
+
+    def fit(self, *arrays: Any) -> StatelessLayer:
+        """Do nothing; what has no state is always fitted."""
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
+class StatefulLayer(Layer):
+    """A layer that learns: write `fit` or `partial_fit`, and `transform`.
+
+    What is learned goes into the dictionary `self.metadata`: arrays, numbers, texts, and lists and
+    dictionaries of them. `fit` is given all observations; `partial_fit` a batch after the other,
+    and makes the layer usable on data that does not fit in memory.
+    """
+
+    is_iterative: ClassVar[bool] = True  # seeing the same data again teaches more; False for statistics
+    _written_fit: ClassVar[Callable[..., Any] | None] = None
+    _written_partial_fit: ClassVar[Callable[..., Any] | None] = None
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        for method in ("fit", "partial_fit"):
+            written = cls.__dict__.get(method)
+            if written is not None:
+                setattr(cls, f"_written_{method}", written)
+                setattr(cls, method, fitting_tables(written, clears=method == "fit"))
+        if "partial_fit" in cls.__dict__ and "fit" not in cls.__dict__:
+            cls._written_fit = None  # an inherited fit would not know of it
+            cls.fit = StatefulLayer.fit  # type: ignore[method-assign]
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """What was learned, by name."""
+        learned: dict[str, Any] = self.__dict__.setdefault("_metadata", {})
+        return learned
+
+    @metadata.setter
+    def metadata(self, learned: dict[str, Any]) -> None:
+        self.__dict__["_metadata"] = learned
+
+    @property
+    def can_stream(self) -> bool:
+        """Whether the layer can be fitted batch by batch."""
+        return type(self)._written_partial_fit is not None
+
+    def fit(self, *arrays: Any) -> StatefulLayer:
+        """Learn from all observations, and forget what was known before."""
+        self.learn(*arrays[: self._fitted_inputs(len(arrays))])
+        return self
+
+    def partial_fit(self, *arrays: Any) -> StatefulLayer:
+        """Learn from one more batch."""
+        raise PipelineError(
+            f"{type(self).__name__} cannot be fitted batch by batch: it has no partial_fit. Fit the pipeline on the "
+            "whole data with `fit`, or give the layer a `partial_fit` that merges a batch into self.metadata"
+        )
+
+    def learn(self, *arrays: Array, epochs: int = 1) -> None:
+        """Learn from all observations with the `fit` that was written or, without one, with `partial_fit`."""
+        self.metadata = {}
+        written = type(self)._written_fit
+        if written is None:
+            for _ in range(epochs if self.is_iterative else 1):
+                self.learn_more(*arrays)
+        elif "epochs" in inspect.signature(written).parameters:
+            written(self, *arrays, epochs=epochs)
+        else:
+            written(self, *arrays)
+
+    def learn_more(self, *arrays: Array) -> None:
+        """Learn from one more batch with the `partial_fit` that was written."""
+        written = type(self)._written_partial_fit or StatefulLayer.partial_fit
+        written(self, *arrays)
+
+    def unfitted_copy(self) -> StatefulLayer:
+        """Return a copy that has learned nothing, and shares nothing that a fit could change."""
+        memory = {id(self.__dict__["_metadata"]): {}} if "_metadata" in self.__dict__ else {}
+        return copy.deepcopy(self, memory)
+
+    def fitted_copy(self) -> StatefulLayer:
+        """Return a copy that knows the same and can learn more on its own."""
+        return copy.deepcopy(self)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return bool(self.metadata)
+
+    def _fitted_inputs(self, given: int) -> int:
+        """Return how many of the given arrays `partial_fit` takes: scikit-learn passes a y that it may not want."""
+        written = type(self)._written_partial_fit
+        return given if written is None else min(given, accepted_arrays(written))
+
+
+def accepted_arrays(method: Callable[..., Any]) -> int:
+    """Return how many arrays a method takes at most, not counting `self`."""
+    parameters = list(inspect.signature(method).parameters.values())[1:]
+    if any(parameter.kind is parameter.VAR_POSITIONAL for parameter in parameters):
+        return 1_000_000
+    return sum(parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD) for parameter in parameters)
+
+
+class Lambda(StatelessLayer):
+    """A function of arrays as a layer.
+
+    Args:
+        function: is given one array for each node, and the keyword arguments; returns an array.
+        kwargs: keyword arguments of the function.
+    """
+
+    def __init__(self, function: Callable[..., Any], **kwargs: Any) -> None:
+        if not callable(function):
+            raise PipelineError(f"Lambda: expected a function of arrays, but got {type(function).__name__}")
+        self.function = function
+        self.kwargs = kwargs
+
+    def transform(self, *arrays: Array) -> Any:
+        return self.function(*arrays, **self.kwargs) if self.kwargs else self.function(*arrays)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the function and its keyword arguments."""
+        return {"function": self.function, **self.kwargs}
+
+    def set_params(self, **parameters: Any) -> Lambda:
+        """Change the function or some of its keyword arguments."""
+        parameters = {**self.get_params(), **parameters}
+        self.function = parameters.pop("function")
+        self.kwargs = parameters
+        return self

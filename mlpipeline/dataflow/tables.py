@@ -1,0 +1,66 @@
+"""Frames and arrays: from one to the other, with the names of columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mlpipeline.dataflow.spec import Array
+from mlpipeline.errors import PipelineError
+
+
+def is_frame(value: Any) -> bool:
+    """Return whether a value is a pandas or polars frame."""
+    return hasattr(value, "columns") and hasattr(value, "to_numpy")
+
+
+def as_array(value: Any) -> Array:
+    """Return an array, a frame, a series, a sparse matrix or a list as an array; an array is returned as it is."""
+    if type(value) is np.ndarray:
+        return value
+    if hasattr(value, "toarray"):
+        value = value.toarray()
+    if hasattr(value, "to_numpy"):
+        array: Array = value.to_numpy()
+        return array
+    return np.asarray(value)
+
+
+def column_names(value: Any, array: Array) -> list[str]:
+    """Return the names of a frame's columns, or x0, x1, ... for the values of an observation."""
+    if is_frame(value):
+        return [str(name) for name in value.columns]
+    return [f"x{i}" for i in range(int(np.prod(array.shape[1:])))]
+
+
+def as_columns(array: Array) -> Array:
+    """Return array[n, ...] as array[n, k]."""
+    return array.reshape(len(array), -1) if len(array) else array.reshape(0, int(np.prod(array.shape[1:])))
+
+
+def as_table(container: str, array: Array, names: Sequence[str], like: Any) -> Any:
+    """Return array[n, ...] as a pandas or polars frame; a pandas frame keeps the index of the frame it came from.
+
+    Raises: PipelineError: polars is not installed.
+    """
+    columns = as_columns(array)
+    if container == "pandas":
+        import pandas as pd
+
+        index = like.index if isinstance(like, pd.DataFrame | pd.Series) and len(like) == len(columns) else None
+        return pd.DataFrame(columns, columns=list(names), index=index)
+    return polars().DataFrame({str(name): columns[:, i] for i, name in enumerate(names)})
+
+
+def polars() -> Any:
+    """Return the polars module.
+
+    Raises: PipelineError: it is not installed.
+    """
+    try:
+        import polars as pl
+    except ImportError:
+        raise PipelineError("polars is not installed: pip install polars, or ask for pandas") from None
+    return pl
