@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -13,13 +14,22 @@ from mlpipeline.dataflow.tables import as_array, as_table, column_names
 from mlpipeline.errors import PipelineError, did_you_mean
 
 
-class Estimator:
+class Estimator(ABC):
     """What scikit-learn's tools ask of an estimator, without importing scikit-learn.
 
     The parameters are those of `__init__`, kept in attributes of the same names.
     """
 
     _container: str | None = None  # what set_output asked for: "default", "pandas", "polars" or None
+
+    @abstractmethod
+    def fit(self, *arrays: Any) -> Any: ...
+
+    @abstractmethod
+    def transform(self, *arrays: Any) -> Any: ...
+
+    @abstractmethod
+    def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None: ...
 
     @classmethod
     def _parameter_names(cls) -> list[str]:
@@ -30,7 +40,7 @@ class Estimator:
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name; with `deep` those of an estimator among them as `name__parameter` too."""
-        parameters = {name: getattr(self, name, None) for name in self._parameter_names()}
+        parameters: dict[str, Any] = {name: getattr(self, name, None) for name in self._parameter_names()}
         if deep:
             for name, value in list(parameters.items()):
                 if hasattr(value, "get_params") and not isinstance(value, type):
@@ -64,14 +74,7 @@ class Estimator:
         return copied
 
     def __sklearn_tags__(self) -> Any:
-        from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
-
-        return Tags(
-            estimator_type=None,
-            target_tags=TargetTags(required=False),
-            transformer_tags=TransformerTags(),
-            input_tags=InputTags(allow_nan=True, string=True, three_d_array=True),
-        )
+        return transformer_tags()
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose what `transform` gives: "default" (arrays), "pandas" or "polars"."""
@@ -134,6 +137,18 @@ def fitting_tables(fit: Callable[..., Any], clears: bool) -> Callable[..., Any]:
         return self
 
     return fit_tables
+
+
+def transformer_tags() -> Any:
+    """Return the tags that scikit-learn asks for of what transforms anything and checks it itself."""
+    from sklearn.utils import InputTags, Tags, TargetTags, TransformerTags
+
+    return Tags(
+        estimator_type=None,
+        target_tags=TargetTags(required=False),
+        transformer_tags=TransformerTags(),
+        input_tags=InputTags(allow_nan=True, string=True, three_d_array=True),
+    )
 
 
 def _cloned(value: Any) -> Any:

@@ -29,6 +29,7 @@ class Layer(Estimator):
     n_outputs: int = 1
     changes_observations: ClassVar[bool] = False  # True: the last input is a mask that selects observations
     checks_itself: ClassVar[bool] = False  # True: what `transform` returns needs no check
+    joins_columns: ClassVar[bool] = False  # True: rows (n, k) give their columns beside each other
     is_observer: ClassVar[bool] = False  # True: a metric or an explorer, which is run only when asked for
     compute: Callable[..., Any]  # `transform` as it was written: arrays in, arrays out
 
@@ -71,6 +72,11 @@ class Layer(Estimator):
     def affine(self, spec: Spec) -> Affine | None:
         """Return the fitted layer as an affine map of observations like these, if it is one."""
         return None
+
+    def affine_link(self, spec: Spec) -> tuple[Affine, Callable[[Array], Array] | None] | None:
+        """Return the fitted layer as an affine map and what is done to its results, if it is that."""
+        affine = self.affine(spec)
+        return None if affine is None else (affine, None)
 
     def streamed(self) -> Callable[..., Any]:
         """Return what to call on each batch of one stream, in order; it may remember earlier batches."""
@@ -161,7 +167,7 @@ class StatefulLayer(Layer):
 
     def unfitted_copy(self) -> StatefulLayer:
         """Return a copy that has learned nothing, and shares nothing that a fit could change."""
-        memory = {id(self.__dict__["_metadata"]): {}} if "_metadata" in self.__dict__ else {}
+        memory: dict[int, Any] = {id(self.metadata): {}}
         return copy.deepcopy(self, memory)
 
     def fitted_copy(self) -> StatefulLayer:

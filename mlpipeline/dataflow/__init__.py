@@ -1,0 +1,1 @@
+"""Named, versioned data pipelines over NumPy arrays."""

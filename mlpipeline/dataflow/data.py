@@ -1,0 +1,144 @@
+"""What a caller passes in: dictionaries, frames and arrays become one array for each input."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mlpipeline.dataflow.nodes import Input, Node
+from mlpipeline.dataflow.spec import Array, Spec, is_numeric
+from mlpipeline.dataflow.tables import as_array, is_frame
+from mlpipeline.errors import DataError, did_you_mean
+
+
+def arranged(
+    inputs: Sequence[Input],
+    needed: Collection[Node],
+    data: Any,
+    labels: Any = None,
+    seen: Mapping[Node, Spec] | None = None,
+) -> dict[Any, Array]:
+    """Return the arrays of the needed inputs, checked; the caller's arrays themselves where they are arrays.
+
+    Args:
+        inputs: all inputs of the pipeline.
+        needed: those without which the work cannot be done; data of others may be there and is left alone.
+        data: a dictionary by the inputs' names; a frame with a column for each input; or an array or
+            a frame whose columns are dealt out to the inputs that need no labels, in their order.
+        labels: what goes to the inputs that `data` does not fill, as scikit-learn passes a y.
+        seen: what the fit has seen, by input.
+    Raises: DataError: data is missing, unknown, of another shape or dtype, or of unequal lengths.
+    """
+    if not isinstance(data, Mapping):
+        data = _by_name(inputs, needed, data, labels)
+    values: dict[Any, Array] = {}
+    n = -1
+    for node in inputs:
+        if node not in needed:
+            continue
+        if node.name not in data:
+            raise DataError(_missing(inputs, needed, data, node))
+        array = node.checked(data[node.name])
+        if seen is not None and array.dtype != seen[node].dtype:
+            _check_kind(node, array, seen[node])
+        if len(array) != n:
+            if n >= 0:
+                raise DataError(
+                    f"input {node.name!r} has {len(array)} observations, but the inputs before it have {n}; "
+                    "every input needs the same observations"
+                )
+            n = len(array)
+        values[node] = array
+    if len(data) != len(values):
+        _check_known(inputs, data)
+    return values
+
+
+def _by_name(inputs: Sequence[Input], needed: Collection[Node], data: Any, labels: Any) -> dict[str, Any]:
+    names = {str(node.name) for node in inputs}
+    if is_frame(data) and {node.name for node in inputs if node in needed} <= set(map(str, data.columns)):
+        return {str(name): as_array(data[name]) for name in data.columns if str(name) in names}
+    if labels is not None and len(needed) > 1:
+        rest = [node for node in inputs if node in needed]
+        given = _dealt_out(rest[:-1], data)
+        return given | {str(rest[-1].name): as_array(labels)}
+    return _dealt_out([node for node in inputs if node in needed], data)
+
+
+def _dealt_out(inputs: Sequence[Input], data: Any) -> dict[str, Array]:
+    """Deal the columns of a table out to inputs; a single input gets it whole."""
+    table = as_array(data)
+    if table.ndim == 0 or table.dtype == object and not hasattr(data, "__len__"):
+        raise DataError(f"expected a dictionary of arrays by input name, a frame or an array, but got {data!r:.60}")
+    if len(inputs) == 1:
+        whole = table[:, 0] if table.ndim == 2 and table.shape[1] == 1 and inputs[0].spec.shape == () else table
+        return {str(inputs[0].name): whole}
+    widths = [node.spec.size for node in inputs]
+    if table.ndim != 2 or None in widths or sum(w or 0 for w in widths) != table.shape[1]:
+        names = ", ".join(repr(node.name) for node in inputs)
+        raise DataError(
+            f"expected a dictionary with the inputs {names}, or a table of {sum(w or 0 for w in widths)} columns, "
+            f"but got an array of shape {table.shape}"
+        )
+    dealt: dict[str, Array] = {}
+    start = 0
+    for node, width in zip(inputs, widths, strict=True):
+        columns = table[:, start : start + (width or 0)]
+        dealt[str(node.name)] = columns.reshape(len(table), *(length or 0 for length in node.spec.shape or ()))
+        start += width or 0
+    return dealt
+
+
+def _check_kind(node: Input, array: Array, seen: Spec) -> None:
+    if seen.dtype is not None and is_numeric(array.dtype) != is_numeric(seen.dtype):
+        raise DataError(f"input {node.name!r}: the fit has seen {seen.dtype}, but got values of {array.dtype}")
+
+
+def _check_known(inputs: Sequence[Input], data: Mapping[str, Any]) -> None:
+    names = [str(node.name) for node in inputs]
+    for key in data:
+        if key not in names:
+            raise DataError(f"{key!r} is not an input{did_you_mean(str(key), names)}; the inputs are {_listed(names)}")
+
+
+def _missing(inputs: Sequence[Input], needed: Collection[Node], data: Mapping[str, Any], node: Input) -> str:
+    names = [str(each.name) for each in inputs if each in needed]
+    unknown = [str(key) for key in data if key not in names]
+    meant = did_you_mean(str(node.name), unknown).replace("did you mean", "is that")
+    return f"input {node.name!r} is missing{meant}; expected {_listed(names)}, but got {_listed(map(str, data))}"
+
+
+def _listed(names: Any) -> str:
+    shown = [repr(name) for name in names]
+    return ", ".join(shown[:10]) + (f" and {len(shown) - 10} more" if len(shown) > 10 else "") or "nothing"
+
+
+def batch_of(item: Any) -> tuple[Any, Any]:
+    """Return data and labels of what a generator gives: data, or a pair (data, labels)."""
+    return (item[0], item[1]) if isinstance(item, tuple) and len(item) == 2 else (item, None)
+
+
+def observation_count(values: Mapping[Any, Array]) -> int:
+    """Return how many observations arranged data has."""
+    return len(next(iter(values.values()))) if values else 0
+
+
+def ids_of(data: Any, index: Any, n: int, start: int = 0) -> Array:
+    """Return the ids of observations: those given, those of a pandas frame, or start, start + 1, ...
+
+    Raises: DataError: there are not as many as observations, or they are neither integers nor texts.
+    """
+    if index is None and is_frame(data) and hasattr(data, "index"):
+        index = data.index
+    if index is None:
+        return np.arange(start, start + n)
+    ids = as_array(index)
+    if ids.dtype == object and all(isinstance(each, str) for each in ids.flat):
+        ids = ids.astype(str)
+    if ids.ndim != 1 or ids.dtype.kind not in "iuU":
+        raise DataError(f"index: expected a list of integers or texts, but got values of {ids.dtype}")
+    if len(ids) != n:
+        raise DataError(f"index: expected {n} ids, one for each observation, but got {len(ids)}")
+    return ids

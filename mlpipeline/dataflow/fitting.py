@@ -1,0 +1,211 @@
+"""Fitting: all observations at once, a stream in one pass for each level, or one more batch.
+
+Call tree:
+
+    fit_whole       each layer on its values, in the order of the graph
+    fit_stream      for each level: every batch through what is fitted, then into the level's layers
+    fit_batch       each layer learns one more batch, in the order of the graph
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from mlpipeline.dataflow.graph import Fitted, Graph, ordered
+from mlpipeline.dataflow.layer import Layer, StatefulLayer
+from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.plan import fitted_layer, make_plan
+from mlpipeline.dataflow.running import applied, check_only_metadata_changed, fitted, told_where
+from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.errors import DataError, PipelineError
+
+Values = dict[Any, Array]
+HEAD = 2  # observations that are enough to see the shape and dtype of a node
+
+
+def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
+    """Fit every layer on all observations.
+
+    Args:
+        graph: what to fit; metrics and explorers are left out.
+        values: the arrays of the inputs; the dict is used up.
+        epochs: how often a layer that goes on learning sees them.
+    """
+    layers: dict[Application, StatefulLayer] = {}
+    specs = {node: Spec.of(array) for node, array in values.items()}
+    heads = {node: array[:HEAD] for node, array in values.items()}
+    applications = [each for each in graph.applications if not each.layer.is_observer]
+    last_use = _last_uses(applications)
+    for position, application in enumerate(applications):
+        layer = application.layer
+        if isinstance(layer, StatefulLayer):
+            layer = fitted(application, [values[node] for node in application.inputs], epochs)
+            layers[application] = layer
+        sources = values if any(node in last_use for node in application.outputs) else heads
+        results = applied(application, layer, [sources[node] for node in application.features])
+        for node, array in zip(application.outputs, results, strict=True):
+            sources[node] = array
+            heads[node] = array[:HEAD]
+            specs[node] = Spec.of(array)
+        for node in application.inputs:
+            if last_use.get(node, position) <= position:
+                values.pop(node, None)
+    return Fitted(layers, specs)
+
+
+def fit_stream(graph: Graph, passes: Callable[[int], Iterator[Iterable[Values]]], epochs: int) -> Fitted:
+    """Fit every layer on a stream of batches, each level of the graph in passes of its own.
+
+    Args:
+        graph: what to fit.
+        passes: given how many passes are needed, gives as many iterables of batches.
+        epochs: how many passes a layer that goes on learning is given; a statistic needs one.
+    Raises:
+        PipelineError: a layer cannot be fitted batch by batch.
+        DataError: the stream is empty.
+    """
+    levels = fit_levels(graph)
+    _check_streamable(levels)
+    repeats = [epochs if any(_layer(each).is_iterative for each in level) else 1 for level in levels]
+    layers: dict[Application, StatefulLayer] = {}
+    stream = passes(sum(repeats))
+    last: Values = {}
+    for level, repeat in zip(levels, repeats, strict=True):
+        learning = {application: _layer(application).unfitted_copy() for application in level}
+        wanted = list(dict.fromkeys(node for application in level for node in application.inputs))
+        for turn in range(repeat):
+            plan = make_plan(wanted, layers, streamed=True)
+            last = {}
+            for batch in next(stream):
+                last = dict(batch)
+                values = plan.run(batch)
+                for application, layer in learning.items():
+                    if turn == 0 or layer.is_iterative:
+                        _learn_more(application, layer, values)
+            if not last:
+                raise DataError("the generator gave no batch: expected at least one")
+        layers |= learning
+    if not levels:
+        last = next(iter(next(passes(1))), {})
+    return Fitted(layers, _specs_of(graph, layers, last))
+
+
+def fit_batch(graph: Graph, before: Fitted | None, values: Values) -> Fitted:
+    """Return what is known after one more batch; each layer sees what the layers before it give now."""
+    layers: dict[Application, StatefulLayer] = {}
+    _check_streamable(fit_levels(graph))
+    batch = dict(values)
+    for application in graph.applications:
+        if application.layer.is_observer:
+            continue
+        if isinstance(application.layer, StatefulLayer):
+            known = before.layers.get(application) if before else None
+            layer = known.fitted_copy() if known else application.layer.unfitted_copy()
+            _learn_more(application, layer, batch)
+            layers[application] = layer
+        results = applied(
+            application, fitted_layer(application, layers), [batch[node] for node in application.features]
+        )
+        batch |= zip(application.outputs, results, strict=True)
+    return Fitted(layers, {node: Spec.of(array) for node, array in batch.items()})
+
+
+def fit_levels(graph: Graph) -> list[list[Application]]:
+    """Return the layers that learn, in groups that can be fitted in the same pass: none stands on another."""
+    level_of: dict[Application, int] = {}
+    levels: list[list[Application]] = []
+    for application in graph.applications:
+        before = [node.application for node in application.inputs if node.application is not None]
+        level = max((level_of[each] + isinstance(each.layer, StatefulLayer) for each in before), default=0)
+        level_of[application] = level
+        if isinstance(application.layer, StatefulLayer) and not application.layer.is_observer:
+            levels += [[] for _ in range(level + 1 - len(levels))]
+            levels[level].append(application)
+    return levels
+
+
+def passes_over(generator: Any, steps: int | None) -> Callable[[int], Iterator[Iterable[Any]]]:
+    """Return what gives a generator's batches as often as a fit needs them.
+
+    Args:
+        generator: an iterable of batches, or a function that returns one.
+        steps: batches in a pass; needed for one that never ends.
+    Raises:
+        PipelineError: the generator can be read once, and more passes are needed; or it never ends.
+        DataError: it ended in the middle of a pass.
+    """
+    if steps is None and getattr(generator, "repeat", False) is True:
+        raise PipelineError("the generator repeats without an end; say how much of it is a pass: steps_per_epoch=...")
+
+    def passes(count: int) -> Iterator[Iterable[Any]]:
+        for turn in range(count):
+            source = generator if hasattr(generator, "__iter__") else generator()
+            if iter(source) is not source or source is not generator:
+                yield islice(source, steps)
+            elif steps is not None:
+                yield _exactly(source, steps, f"pass {turn + 1} of {count}")
+            elif count == 1:
+                yield source
+            else:
+                raise PipelineError(
+                    f"fitting takes {count} passes over the data (one for each level of layers that learn, and "
+                    "epochs), but this generator can be read once. Pass something that can be read again: a list, "
+                    "PandasGenerator, CSVGenerator, SQLGenerator, or the function that makes the generator"
+                )
+
+    return passes
+
+
+def _exactly(source: Iterator[Any], steps: int, where: str) -> Iterator[Any]:
+    given = 0
+    for item in islice(source, steps):
+        given += 1
+        yield item
+    if given < steps:
+        raise DataError(f"the generator ended after {given} of {steps} batches in {where}")
+
+
+def _last_uses(applications: Sequence[Application]) -> dict[Node, int]:
+    """Return where each node is needed for the last time as a whole: by a layer that learns, or before one."""
+    learning = {each for each in applications if isinstance(each.layer, StatefulLayer)}
+    before = set(ordered([node for each in learning for node in each.inputs], with_labels=False))
+    last: dict[Node, int] = {}
+    for position, application in enumerate(applications):
+        used = application.inputs if application in learning else application.features if application in before else ()
+        last |= dict.fromkeys(used, position)
+    return last
+
+
+def _layer(application: Application) -> StatefulLayer:
+    layer = application.layer
+    assert isinstance(layer, StatefulLayer)
+    return layer
+
+
+def _check_streamable(levels: Sequence[Sequence[Application]]) -> None:
+    refused = [str(each) for level in levels for each in level if not _layer(each).can_stream]
+    if refused:
+        raise PipelineError(
+            f"cannot be fitted batch by batch: {'; '.join(refused)}. A batch can be merged only by a layer with a "
+            "partial_fit; fit the pipeline on the whole data with pipeline.fit(data)"
+        )
+
+
+def _learn_more(application: Application, layer: StatefulLayer, values: Mapping[Any, Array]) -> None:
+    with told_where(application):
+        layer.learn_more(*(values[node] for node in application.inputs))
+        check_only_metadata_changed(_layer(application), layer)
+
+
+def _specs_of(graph: Graph, layers: Mapping[Application, Layer], values: Values) -> dict[Node, Spec]:
+    heads = {node: array[:HEAD] for node, array in values.items()}
+    specs = {node: Spec.of(array) for node, array in values.items()}
+    for application in graph.applications:
+        if not application.layer.is_observer:
+            layer = fitted_layer(application, layers)
+            results = applied(application, layer, [heads[node] for node in application.features])
+            heads |= zip(application.outputs, results, strict=True)
+            specs |= {node: Spec.of(array) for node, array in zip(application.outputs, results, strict=True)}
+    return specs

@@ -1,0 +1,217 @@
+"""Folding: chains of affine maps, through concatenations, become one map when a fitted pipeline is made ready.
+
+A node that only the next layer needs is not computed; the layer after it knows it as a `Form`: blocks
+of columns, each a sum of affine maps of nodes that are computed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mlpipeline.dataflow.affine import Affine
+from mlpipeline.dataflow.graph import ordered
+from mlpipeline.dataflow.layer import Layer
+from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.plan import Plan, PlannedStep, fitted_layer, layer_steps
+from mlpipeline.dataflow.sklearn_maps import refuse_missing
+from mlpipeline.dataflow.spec import Array, Spec, as_working
+
+Link = Callable[[Array], Array]
+IDENTITY = Affine(np.asarray(1.0))
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some columns: the sum of affine maps of nodes."""
+
+    terms: tuple[tuple[Node, Affine], ...]
+    width: int
+
+    def then(self, after: Affine) -> Block:
+        """Return the columns after a further map, whose center and shift count once."""
+        (first, affine), *rest = self.terms
+        slope = Affine(after.factor, refuses_missing=after.refuses_missing)
+        terms = ((first, affine.then(after)), *((node, each.then(slope)) for node, each in rest))
+        return Block(terms, after.factor.shape[1] if after.is_matrix else self.width)
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a node is, as columns made from other nodes.
+
+    Args:
+        blocks: the columns, beside each other.
+        link: what turns them into the result.
+        is_folded: a node between has been left out; otherwise the layer itself does as well.
+    """
+
+    blocks: tuple[Block, ...]
+    link: Link | None = None
+    is_folded: bool = False
+
+    @property
+    def sources(self) -> list[Node]:
+        """The nodes that it is made from."""
+        return list(dict.fromkeys(node for block in self.blocks for node, _ in block.terms))
+
+    @property
+    def refuses_missing(self) -> bool:
+        """Whether observations with NaN are an error."""
+        return any(affine.refuses_missing for block in self.blocks for _, affine in block.terms)
+
+    def then(self, after: Affine) -> Form:
+        """Return the form after a further map."""
+        parts = []
+        start = 0
+        for block in self.blocks:
+            parts.append(block.then(after.part(start, start + block.width)))
+            start += block.width
+        if not after.is_matrix:
+            return replace(self, blocks=tuple(parts))
+        (node, affine), *rest = [term for part in parts for term in part.terms]
+        first = (node, replace(affine, shift=affine.shift + after.shift))
+        return replace(self, blocks=(Block((first, *rest), after.factor.shape[1]),))
+
+    def costs_more_then(self, after: Affine) -> bool:
+        """Return whether one product with a map takes longer than this form and the map after each other."""
+        if not after.is_matrix:
+            return False
+        n_out = after.factor.shape[1]
+        apart = sum(affine.factor.size for block in self.blocks for _, affine in block.terms) + after.factor.size
+        together = sum(
+            (len(affine.factor) if affine.is_matrix else block.width) * n_out
+            for block in self.blocks
+            for _, affine in block.terms
+        )
+        return together > apart
+
+
+def make_folded_plan(targets: Sequence[Node], layers: Mapping[Application, Layer], specs: Mapping[Node, Spec]) -> Plan:
+    """Return the plan of nodes, with each chain of affine maps as one step.
+
+    Args:
+        targets: what is asked for.
+        layers: the fitted layers.
+        specs: what the fit has seen at each node; nothing is folded where that is not known.
+    Raises: PipelineError: a layer that is needed has not been fitted.
+    """
+    applications = ordered(targets, with_labels=False)
+    used = Counter([*targets, *(node for each in applications for node in each.features)])
+    forms: dict[Node, Form] = {}
+    for application in applications:
+        # what only this layer needs may be left out; what others need too is computed once
+        before = {node: forms[node] for node in application.features if node in forms and used[node] == 1}
+        form = _form(application, fitted_layer(application, layers), before, specs)
+        if form is not None:
+            forms[application.outputs[0]] = form
+    forms = {node: form for node, form in forms.items() if form.is_folded}
+    steps: list[PlannedStep] = []
+    for application in _computed(applications, targets, forms):
+        form = forms.get(application.outputs[0])
+        if form is None:
+            layer = fitted_layer(application, layers)
+            steps += layer_steps(application, layer, layer.compute)
+        else:
+            steps.append((application, _computing(form, specs), form.sources, application.outputs[0]))
+    return Plan(steps, targets)
+
+
+def _computed(
+    applications: Sequence[Application], targets: Sequence[Node], forms: Mapping[Node, Form]
+) -> list[Application]:
+    """Return the applied layers that are still computed when others are left out."""
+    needed = set(targets)
+    computed = []
+    for application in reversed(applications):
+        if needed.isdisjoint(application.outputs):
+            continue
+        computed.append(application)
+        form = forms.get(application.outputs[0])
+        needed |= set(application.features if form is None else form.sources)
+    return computed[::-1]
+
+
+def _form(
+    application: Application, layer: Layer, before: Mapping[Node, Form], specs: Mapping[Node, Spec]
+) -> Form | None:
+    """Return an applied layer as a form of nodes further up, or None when it is none."""
+    if layer.n_outputs != 1 or not all(_is_table(specs.get(node)) for node in application.features):
+        return None
+    spec = specs.get(application.outputs[0])
+    if layer.joins_columns and spec is not None and spec.shape is not None and len(spec.shape) == 1:
+        parts = [before.get(node) or _leaf(node, specs) for node in application.features]
+        if any(part.link for part in parts):
+            return None
+        return Form(tuple(block for part in parts for block in part.blocks))
+    if len(application.features) != 1:
+        return None
+    node = application.features[0]
+    linked = layer.affine_link(specs[node])
+    if linked is None or (linked[1] is None and (spec is None or spec.dtype is None or spec.dtype.kind != "f")):
+        return None
+    affine, link = linked
+    form = before.get(node)
+    if form is not None and form.link is None and not form.costs_more_then(affine):
+        return replace(form.then(affine), link=link, is_folded=True)
+    return replace(_leaf(node, specs).then(affine), link=link)
+
+
+def _leaf(node: Node, specs: Mapping[Node, Spec]) -> Form:
+    return Form((Block(((node, IDENTITY),), specs[node].size or 0),))
+
+
+def _is_table(spec: Spec | None) -> bool:
+    """Return whether observations are a number or a row of numbers."""
+    if spec is None or spec.shape is None or spec.dtype is None:
+        return False
+    return len(spec.shape) <= 1 and spec.dtype.kind in "biuf"
+
+
+def _computing(form: Form, specs: Mapping[Node, Spec]) -> Link:
+    """Return the function that computes a form from the values of its sources."""
+    if len(form.blocks) == 1 and len(form.blocks[0].terms) == 1:
+        node, affine = form.blocks[0].terms[0]
+        return _finishing(_single(affine), form)
+    return _finishing(_several(form, specs), form)
+
+
+def _single(affine: Affine) -> Link:
+    narrow = affine.as_type(np.float32)
+
+    def compute(x: Array) -> Array:
+        return narrow(x) if x.dtype == np.float32 else affine(as_working(x))
+
+    return compute
+
+
+def _several(form: Form, specs: Mapping[Node, Spec]) -> Callable[..., Array]:
+    sources = form.sources
+    blocks = [
+        [(sources.index(node), None if affine is IDENTITY else _single(affine)) for node, affine in block.terms]
+        for block in form.blocks
+    ]
+
+    def compute(*values: Array) -> Array:
+        tables = [value[:, None] if value.ndim == 1 else value for value in values]
+        parts = []
+        for terms in blocks:
+            total: Array | None = None
+            for position, affine in terms:
+                part = tables[position] if affine is None else affine(tables[position])
+                total = part if total is None else np.add(total, part, out=total)
+            parts.append(total)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    return compute
+
+
+def _finishing(compute: Callable[..., Array], form: Form) -> Callable[..., Array]:
+    link = form.link or (refuse_missing if form.refuses_missing else None)
+    if link is None:
+        return compute
+    return lambda *values: link(compute(*values))

@@ -1,0 +1,1 @@
+"""Layers: what can be done to arrays."""

@@ -1,0 +1,287 @@
+"""Pipeline: a graph with a name and a version, that is fitted, run, evaluated, stored, saved and drawn.
+
+Call tree of `transform`:
+
+    Prepared.arrange        what was passed in -> one array for each input, checked
+    Prepared.run            the layers as a flat list of steps over one dict of values (plan, folding)
+    cache.stored_outputs    with a storage: seen before -> read; else run, and write under the ids
+
+and of `fit`:
+
+    fitting.fit_whole       each layer learns in a copy of its own, in the order of the graph
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+from mlpipeline.dataflow import fitting
+from mlpipeline.dataflow.cache import Explanation, explain, stored_outputs
+from mlpipeline.dataflow.data import arranged, batch_of, ids_of, observation_count
+from mlpipeline.dataflow.graph import Fitted, inputs_of, make_graph
+from mlpipeline.dataflow.layer import Layer
+from mlpipeline.dataflow.nodes import Node
+from mlpipeline.dataflow.outputs import Outputs
+from mlpipeline.dataflow.pipeline_estimator import PipelineEstimator
+from mlpipeline.dataflow.plan import fitted_layer
+from mlpipeline.dataflow.prepared import Prepared
+from mlpipeline.dataflow.storage import Storage, open_storage
+from mlpipeline.errors import DataError, PipelineError
+
+Nodes = Node | Sequence[Node]
+
+
+class Pipeline(PipelineEstimator):
+    """Named and versioned steps from inputs to outputs; a scikit-learn estimator as well.
+
+    Args:
+        inputs: the Inputs; each must be used.
+        outputs: what `transform` gives; each needs a name.
+        metrics: what `evaluate` gives.
+        explorers: what `explore` gives.
+        name: under which outputs are stored and the pipeline is saved.
+        version: another version is another table and another file.
+        storage: a folder or a database (SQLAlchemy URL or engine, sqlite3 connection), which keeps
+            what `transform` gives by the ids of the observations, and saves computing it again.
+        overwrite: replace what is stored or saved under this name and version.
+
+    Raises: PipelineError: the graph cannot work; says where.
+    """
+
+    def __init__(
+        self,
+        inputs: Nodes,
+        outputs: Nodes,
+        metrics: Nodes = (),
+        explorers: Nodes = (),
+        name: str = "pipeline",
+        version: Any = None,
+        storage: Any = None,
+        overwrite: bool = False,
+    ) -> None:
+        if not isinstance(name, str) or not name:
+            raise PipelineError(f"name: expected a text, but got {name!r}")
+        self.graph = make_graph(inputs, outputs, metrics, explorers)
+        self.name = name
+        self.version = version
+        self.overwrite = overwrite
+        self._storage = None if storage is None else open_storage(storage, name, version, overwrite)
+        if self._storage is not None:
+            _check_same_observations(self.graph.outputs)
+        self._needed_to_fit = inputs_of(
+            [*self.graph.outputs, *self.graph.metrics, *self.graph.explorers], with_labels=True
+        )
+        self._prepared = Prepared(self.graph, None)
+
+    @property
+    def fitted(self) -> Fitted | None:
+        """What the last fit has learned, or None."""
+        return self._prepared.fitted
+
+    @fitted.setter
+    def fitted(self, fitted: Fitted | None) -> None:
+        self._prepared = Prepared(self.graph, fitted)  # one assignment: other threads see the old or the new
+
+    @property
+    def storage(self) -> Storage:
+        """Where outputs are kept.
+
+        Raises: PipelineError: the pipeline has none.
+        """
+        if self._storage is None:
+            raise PipelineError(f"pipeline {self.name!r} has no storage; give one: Pipeline(..., storage='folder')")
+        return self._storage
+
+    def layer(self, name: str) -> Layer:
+        """Return the layer of a node as it is fitted here; `.metadata` is what it has learned.
+
+        Raises: PipelineError: no layer has this name, or it has not been fitted.
+        """
+        return fitted_layer(self.graph.find(name), self._prepared.layers)
+
+    def fit(self, data: Any, y: Any = None, epochs: int = 1) -> Self:
+        """Fit every layer that learns on the whole data, and forget what was known.
+
+        Args:
+            data: a dictionary of arrays by the inputs' names, labels included; or a frame or an array.
+            y: the labels, where `data` is a frame or an array, as scikit-learn passes them.
+            epochs: how often a layer that goes on learning sees the data.
+        Raises:
+            DataError: the data are not what the inputs describe, or there are none.
+        """
+        if isinstance(y, int):
+            y, epochs = None, y
+        values = self._fit_values(data, y)
+        if not observation_count(values):
+            raise DataError("expected at least one observation to fit on, but got none")
+        self.fitted = fitting.fit_whole(self.graph, values, _checked_epochs(epochs))
+        self._note_columns(data)
+        return self
+
+    def partial_fit(self, data: Any, y: Any = None) -> Self:
+        """Let every layer learn one more batch.
+
+        Raises: PipelineError: a layer cannot be fitted batch by batch; names it.
+        """
+        self.fitted = fitting.fit_batch(self.graph, self.fitted, self._fit_values(data, y))
+        self._note_columns(data)
+        return self
+
+    def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1) -> Self:
+        """Fit every layer on batches; what a statistic learns equals `fit` on the whole.
+
+        Args:
+            generator: an iterable of what `fit` takes or of pairs (data, y), or a function that returns
+                one. Layers that stand on layers that learn need further passes over it.
+            steps_per_epoch: batches in a pass; needed for a generator that never ends.
+            epochs: passes for a layer that goes on learning.
+        Raises: PipelineError: a layer cannot be fitted batch by batch, or the generator not be read again.
+        """
+        passes = fitting.passes_over(generator, steps_per_epoch)
+
+        def batches(count: int) -> Iterator[Iterable[fitting.Values]]:
+            return (map(lambda item: self._fit_values(*batch_of(item)), one) for one in passes(count))
+
+        self.fitted = fitting.fit_stream(self.graph, batches, _checked_epochs(epochs))
+        return self
+
+    def transform(self, data: Any, index: Any = None) -> Any:
+        """Compute the outputs.
+
+        Args:
+            data: as for `fit`; inputs that only fitting needs, labels, may be left out.
+            index: an id for each observation, integers or texts, under which the storage keeps its
+                outputs; without one the index of a pandas frame, or 0, 1, ...
+        Returns: Outputs, by name and by position; or the frame that `set_output` asked for.
+        Raises:
+            PipelineError: the pipeline is not fitted yet.
+            DataError: the data are not what the inputs describe.
+        """
+        prepared = self._prepared
+        values = prepared.arrange(data)
+        if self._storage is None:
+            outputs = prepared.run(values)
+        else:
+            ids = ids_of(data, index, observation_count(values))
+            outputs = stored_outputs(prepared, self._storage, values, ids)
+        return outputs if self._container is None else self._as_table(outputs, data)
+
+    def transform_generator(
+        self, generator: Any, steps: int | None = None, index: Iterable[Any] | None = None
+    ) -> Iterator[Outputs]:
+        """Compute the outputs of one batch after the other; together they equal `transform` on the whole.
+
+        Args:
+            generator: what `transform` takes, batch by batch.
+            steps: stop after as many batches.
+            index: the ids of all observations, in order; without one they count on from 0.
+        """
+        prepared = self._prepared
+        plan = prepared.streaming_plan()
+        ids = None if index is None else iter(index)
+        start = 0
+        for data, _ in _batches(generator, steps):
+            values = prepared.arrange(data)
+            n = observation_count(values)
+            outputs = prepared.named(plan.run(values))
+            if self._storage is not None:
+                batch_ids = ids_of(None, None if ids is None else list(islice(ids, n)), n, start)
+                self._storage.write(prepared.selected(batch_ids, values), outputs)
+            start += n
+            yield outputs
+
+    def evaluate(self, data: Any, y: Any = None) -> dict[str, Any]:
+        """Compute the metrics, by name.
+
+        Args:
+            data: as for `fit`: everything that the metrics look at, labels included.
+            y: the labels, where `data` is a frame or an array.
+        """
+        return self._prepared.observe(self.graph.metrics, [(data, y)])
+
+    def evaluate_generator(self, generator: Any, steps: int | None = None) -> dict[str, Any]:
+        """Compute the metrics over all batches; they equal `evaluate` on the whole.
+
+        What the metrics look at is gathered, so that any function is exact; all else is bounded by the batch.
+        """
+        return self._prepared.observe(self.graph.metrics, _batches(generator, steps))
+
+    def explore(self, data: Any, y: Any = None) -> dict[str, Any]:
+        """Run the explorers, by name; arguments as for `evaluate`."""
+        return self._prepared.observe(self.graph.explorers, [(data, y)])
+
+    def explore_generator(self, generator: Any, steps: int | None = None) -> dict[str, Any]:
+        """Run the explorers over all batches, gathered as `evaluate_generator` does."""
+        return self._prepared.observe(self.graph.explorers, _batches(generator, steps))
+
+    def explain_cache(self, data: Any, index: Any = None) -> Explanation:
+        """Say what `transform` would compute for these data, and why it is not in the storage."""
+        values = self._prepared.arrange(data)
+        ids = ids_of(data, index, observation_count(values))
+        return explain(self._prepared, self.storage, values, ids)
+
+    def save(self, directory: str | Path, overwrite: bool | None = None) -> Path:
+        """Save the pipeline and what it has learned as `<name>-<version>.pkl`, a zip archive without any pickle.
+
+        Raises: PipelineError: something in it cannot be saved, or another pipeline is saved there already.
+        """
+        from mlpipeline.dataflow.saving import save_pipeline
+
+        return save_pipeline(self, directory, self.overwrite if overwrite is None else overwrite)
+
+    def summary(self) -> str:
+        """Return a table of the nodes: layer, parents, shape, and what was learned."""
+        from mlpipeline.dataflow.summary import summarize
+
+        return summarize(self.graph, self.fitted)
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the graph into a file, .svg or .png."""
+        from mlpipeline.dataflow.drawing import draw
+
+        draw(self.graph, self.fitted, path)
+        return Path(path)
+
+    def to_mermaid(self) -> str:
+        """Return the graph as a Mermaid flowchart, for documents."""
+        from mlpipeline.dataflow.mermaid import to_mermaid
+
+        return to_mermaid(self.graph, self.fitted)
+
+    def _repr_svg_(self) -> str:
+        from mlpipeline.dataflow.drawing import to_svg
+
+        return to_svg(self.graph, self.fitted)
+
+    def __repr__(self) -> str:
+        version = "" if self.version is None else f" {self.version}"
+        takes = ", ".join(str(node.name) for node in self.graph.inputs)
+        gives = ", ".join(str(node.name) for node in self.graph.outputs)
+        return f"<Pipeline {self.name}{version}: {takes} -> {gives}{'' if self.fitted else ', not fitted'}>"
+
+    def _fit_values(self, data: Any, labels: Any = None) -> fitting.Values:
+        return arranged(self.graph.inputs, self._needed_to_fit, data, labels)
+
+
+def _batches(generator: Any, steps: int | None) -> Iterator[tuple[Any, Any]]:
+    source = generator if hasattr(generator, "__iter__") else generator()
+    return map(batch_of, islice(source, steps))
+
+
+def _checked_epochs(epochs: int) -> int:
+    if isinstance(epochs, bool) or not isinstance(epochs, int) or epochs < 1:
+        raise PipelineError(f"epochs: expected a whole number from 1 on, but got {epochs!r}")
+    return epochs
+
+
+def _check_same_observations(outputs: Sequence[Node]) -> None:
+    differing = {node.observations: node for node in outputs}
+    if len(differing) > 1:
+        one, other = list(differing.values())[:2]
+        raise PipelineError(
+            f"storage: expected outputs over the same observations, since they are kept by one id, but {one} and "
+            f"{other} differ: a Filter lies above one of them. Filter both, or make two pipelines"
+        )

@@ -1,0 +1,189 @@
+"""PipelineEstimator: a pipeline as scikit-learn sees it: parameters, clones, scores, names of columns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from mlpipeline.dataflow.estimator import transformer_tags
+from mlpipeline.dataflow.graph import Graph, rebuilt
+from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.outputs import Outputs
+from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.dataflow.tables import is_frame
+from mlpipeline.errors import PipelineError, did_you_mean
+
+if TYPE_CHECKING:
+    from mlpipeline.dataflow.prepared import Prepared
+    from mlpipeline.dataflow.storage import Storage
+
+
+class PipelineEstimator(ABC):
+    """The half of `Pipeline` that scikit-learn's tools use."""
+
+    graph: Graph
+    name: str
+    version: Any
+    overwrite: bool
+    _storage: Storage | None
+    _prepared: Prepared
+    _container: str | None = None  # what set_output asked for: "pandas", "polars" or None
+    _columns: tuple[str, ...] = ()  # of the frame that it was fitted on
+
+    @abstractmethod
+    def fit(self, data: Any, y: Any = None, epochs: int = 1) -> Self: ...
+
+    @abstractmethod
+    def transform(self, data: Any, index: Any = None) -> Any: ...
+
+    @abstractmethod
+    def evaluate(self, data: Any, y: Any = None) -> dict[str, Any]: ...
+
+    def fit_transform(self, data: Any, y: Any = None, epochs: int = 1) -> Any:
+        """Fit, and transform the same data."""
+        return self.fit(data, y, epochs).transform(data)
+
+    def predict(self, data: Any) -> Array:
+        """Return the first output."""
+        return self._prepared.run(self._prepared.arrange(data))[0]
+
+    def score(self, data: Any, y: Any = None) -> float:
+        """Return the first metric.
+
+        Raises: PipelineError: the pipeline has none.
+        """
+        if not self.graph.metrics:
+            raise PipelineError("score needs a metric: Pipeline(..., metrics=[...]); or pass scoring= to the search")
+        return float(next(iter(self.evaluate(data, y).values())))
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return what the pipeline was made with; with `deep` the parameters of its layers as `node__parameter`."""
+        graph = self.graph
+        parameters: dict[str, Any] = {
+            "inputs": graph.inputs,
+            "outputs": graph.outputs,
+            "metrics": graph.metrics,
+            "explorers": graph.explorers,
+            "name": self.name,
+            "version": self.version,
+            "storage": self._storage,
+            "overwrite": self.overwrite,
+        }
+        if deep:
+            for each in graph.applications:
+                parameters |= {f"{graph.label(each)}__{key}": value for key, value in each.layer.get_params().items()}
+        return parameters
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change `node__parameter=value` or what the pipeline was made with; it is unfitted then.
+
+        The layers that were passed in, which other pipelines may share, stay as they are.
+
+        Raises: PipelineError: there is no such node or parameter.
+        """
+        made_with = self.get_params(deep=False)
+        changes: dict[Application, dict[str, Any]] = {}
+        for key, value in parameters.items():
+            if key in made_with:
+                made_with[key] = value
+                continue
+            name = max((label for label in self.graph.labels.values() if key.startswith(f"{label}__")), key=len, default="")
+            if not name:
+                raise PipelineError(
+                    f"{key} is not a parameter{did_you_mean(key, self.get_params())}; expected node__parameter=value"
+                )
+            changes.setdefault(self.graph.find(name), {})[key.removeprefix(f"{name}__")] = value
+        if changes:
+            counterpart = rebuilt(self.graph, lambda each: _changed(each, changes.get(each)))
+            for role in ("outputs", "metrics", "explorers"):
+                made_with[role] = [counterpart.get(node, node) for node in made_with[role]]
+        self.__init__(**made_with)  # type: ignore[misc]
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        copied = type(self)(**self.get_params(deep=False))
+        copied._container = self._container
+        return copied
+
+    def __sklearn_tags__(self) -> Any:
+        return transformer_tags()
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._prepared.fitted is not None
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` gives: "default" (Outputs), "pandas" or "polars"."""
+        if transform not in (None, "default", "pandas", "polars"):
+            raise PipelineError(f"set_output: expected default, pandas or polars, but got {transform!r}")
+        if transform is not None:
+            self._container = None if transform == "default" else transform
+        return self
+
+    def get_feature_names_out(self, input_features: Any = None) -> Any:
+        """Return a name for each column of the outputs beside each other.
+
+        Raises: PipelineError: the pipeline is not fitted, so that the columns are not known.
+        """
+        fitted = self._prepared.fitted
+        if fitted is None:
+            raise PipelineError("fit the pipeline first; then the columns of its outputs are known")
+        columns = self._columns if input_features is None else tuple(map(str, input_features))
+        names = column_names(self.graph, self._prepared, columns)
+        return np.asarray([name for node in self.graph.outputs for name in names[node]], dtype=object)
+
+    def _note_columns(self, data: Any) -> None:
+        self._columns = tuple(map(str, data.columns)) if is_frame(data) else ()
+
+    def _as_table(self, outputs: Outputs, data: Any) -> Any:
+        frame = outputs.to_pandas() if self._container == "pandas" else outputs.to_polars()
+        names = self.get_feature_names_out() if self._prepared.fitted else outputs.column_names()
+        if self._container == "polars":
+            return frame.rename(dict(zip(frame.columns, names, strict=True)))
+        frame.columns = list(names)
+        if hasattr(data, "index") and is_frame(data) and len(data) == len(frame):
+            frame.index = data.index
+        return frame
+
+
+def column_names(graph: Graph, prepared: Prepared, columns: tuple[str, ...]) -> dict[Node, list[str]]:
+    """Return a name for each value of an observation at each node.
+
+    Args:
+        graph: the nodes.
+        prepared: the fitted layers, and what the fit has seen at each node.
+        columns: the columns of the table that the inputs were dealt, or ().
+    """
+    names: dict[Node, list[str]] = {}
+    rest = list(columns)
+    for node in graph.inputs:
+        width = prepared.specs[node].size or 0 if node in prepared.specs else 0
+        own = numbered(str(node.name), prepared.specs.get(node))
+        names[node] = rest[:width] if len(own) > 1 and len(rest) >= width else own
+        rest = rest[width:]
+    for application in graph.applications:
+        if application.layer.is_observer:
+            continue
+        given = prepared.layers[application].feature_names(*(names[node] for node in application.features))
+        for node in application.outputs:
+            own = numbered(graph.labels[node], prepared.specs.get(node))
+            fits = given is not None and len(application.outputs) == 1 and len(given) == len(own)
+            names[node] = list(given) if fits and given is not None else own
+    return names
+
+
+def numbered(name: str, spec: Spec | None) -> list[str]:
+    """Return the name for one value, name_0, name_1, ... for several."""
+    if spec is None or spec.shape == ():
+        return [name]
+    return [f"{name}_{i}" for i in range(spec.size or 0)]
+
+
+def _changed(application: Application, changes: Mapping[str, Any] | None) -> Any:
+    if changes is None:
+        return application.layer
+    from sklearn.base import clone
+
+    return clone(application.layer).set_params(**changes)

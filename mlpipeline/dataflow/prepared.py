@@ -1,0 +1,123 @@
+"""Prepared: a graph and what a fit has learned, ready to run. Made once a fit, never changed, shared by threads."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mlpipeline.dataflow.cache import layer_parts
+from mlpipeline.dataflow.data import arranged
+from mlpipeline.dataflow.folding import make_folded_plan
+from mlpipeline.dataflow.graph import Fitted, Graph, inputs_of
+from mlpipeline.dataflow.layer import Layer, StatefulLayer
+from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.observer import Observer
+from mlpipeline.dataflow.outputs import Outputs
+from mlpipeline.dataflow.plan import Plan, make_plan
+from mlpipeline.dataflow.running import told_where
+from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.errors import DataError, PipelineError
+
+Values = dict[Any, Array]
+
+
+class Prepared:
+    """What a pipeline computes with.
+
+    The layers without state are copied, so that a layer changed later does not change half of a pipeline.
+
+    Args:
+        graph: the nodes.
+        fitted: what was learned, or None.
+    """
+
+    def __init__(self, graph: Graph, fitted: Fitted | None) -> None:
+        self.graph = graph
+        self.fitted = fitted
+        self.specs: Mapping[Node, Spec] = fitted.specs if fitted else {}
+        self._seen = self.specs or None
+        stateless = {each: copy.copy(each.layer) for each in graph.applications if not _learns(each)}
+        self.layers: Mapping[Application, Layer] = {**stateless, **(fitted.layers if fitted else {})}
+        self.needed = inputs_of(graph.outputs, with_labels=False)
+        self._names = [(str(node.name), node) for node in graph.outputs]
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What computes the outputs."""
+        return make_folded_plan(self.graph.outputs, self.layers, self.specs)
+
+    @cached_property
+    def plan_with_masks(self) -> Plan:
+        """What computes the outputs and the masks that say which observations they are of."""
+        masks = self.graph.outputs[0].observations
+        return make_folded_plan(list(dict.fromkeys([*self.graph.outputs, *masks])), self.layers, self.specs)
+
+    @cached_property
+    def layer_parts(self) -> dict[str, Any]:
+        """What the layers that the outputs need are known by in the cache."""
+        return layer_parts(self)
+
+    @property
+    def named_outputs(self) -> list[str]:
+        """The names of the outputs, in order."""
+        return [name for name, _ in self._names]
+
+    def streaming_plan(self) -> Plan:
+        """Return what computes the outputs and masks on the batches of one stream; it remembers the last ones."""
+        masks = self.graph.outputs[0].observations
+        return make_plan(list(dict.fromkeys([*self.graph.outputs, *masks])), self.layers, streamed=True)
+
+    def arrange(self, data: Any, needed: set[Node] | None = None, labels: Any = None) -> Values:
+        """Return what was passed in as the arrays of the inputs that are needed."""
+        return arranged(self.graph.inputs, self.needed if needed is None else needed, data, labels, self._seen)
+
+    def run(self, values: Values) -> Outputs:
+        """Return the outputs; the dict is used up."""
+        return self.named(self.plan.run(values))
+
+    def named(self, values: Values) -> Outputs:
+        """Return the values of the outputs by name."""
+        return Outputs({name: values[node] for name, node in self._names})
+
+    def selected(self, ids: Array, values: Values) -> Array:
+        """Return the ids of the observations that the outputs are of, after the masks above them."""
+        for mask in self.graph.outputs[0].observations:
+            ids = ids[values[mask]]
+        return ids
+
+    def observe(self, observers: Sequence[Node], batches: Iterable[tuple[Any, Any]]) -> dict[str, Any]:
+        """Return what metrics or explorers see over all batches of (data, labels), by name.
+
+        Raises:
+            PipelineError: there is none.
+            DataError: there is no batch.
+        """
+        applications = [node.application for node in observers if node.application is not None]
+        looked_at = list(dict.fromkeys(node for each in applications for node in each.inputs))
+        needed = inputs_of(looked_at, with_labels=False)
+        plan = make_plan(looked_at, self.layers, streamed=True)
+        gathered: dict[Node, list[Array]] = {node: [] for node in looked_at}
+        for data, labels in batches:
+            values = plan.run(self.arrange(data, needed, labels))
+            for node in looked_at:
+                gathered[node].append(values[node])
+        if any(not arrays for arrays in gathered.values()):
+            raise DataError("the generator gave no batch: expected at least one")
+        whole = {node: arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for node, arrays in gathered.items()}
+        return {str(each.outputs[0].name): _observed(each, whole) for each in applications}
+
+
+def _observed(application: Application, values: Values) -> Any:
+    observer = application.layer
+    if not isinstance(observer, Observer):
+        raise PipelineError(f"{application} is neither a metric nor an explorer")
+    with told_where(application):
+        return observer.observe(*(values[node] for node in application.inputs))
+
+
+def _learns(application: Application) -> bool:
+    return isinstance(application.layer, StatefulLayer)

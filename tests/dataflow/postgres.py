@@ -1,0 +1,74 @@
+"""A private PostgreSQL server for the tests, started on a free port in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """Give the URL of a server that lives as long as the tests; skip when no PostgreSQL is installed."""
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: no initdb on PATH or under /usr/lib/postgresql")
+    with running_server(programs) as url:
+        yield url
+
+
+def find_programs() -> Path | None:
+    """Return the folder of initdb and pg_ctl, the newest that is installed."""
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
+    return installed[-1].parent if installed else None
+
+
+@contextmanager
+def running_server(programs: Path) -> Iterator[str]:
+    """Make a database cluster, start its server, and stop it at the end; give its URL."""
+    account = server_account()
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        if "user" in account:
+            os.chown(folder, account["user"], account["group"])
+        data, port = Path(folder) / "data", free_port()
+        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
+        _call([programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], account)
+        _call([programs / "pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start"], account)
+        try:
+            yield f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+        finally:
+            _call([programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], account)
+
+
+def server_account() -> dict[str, Any]:
+    """Return whom to run as: initdb refuses root, so another account then."""
+    if os.getuid() != 0:
+        return {}
+    names = {entry.pw_name: entry for entry in pwd.getpwall()}
+    entry = names.get("postgres") or names["nobody"]
+    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def _call(command: list[Any], account: dict[str, Any]) -> None:
+    # the server keeps the streams that it gets: a pipe would never end
+    log = subprocess.DEVNULL
+    done = subprocess.run(list(map(str, command)), **account, cwd="/", stdin=log, stdout=log, stderr=log, timeout=60)
+    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}"
