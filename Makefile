@@ -26,6 +26,8 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.response
 	$(BIN)/python -m benchmarks.training_speed
 	$(BIN)/python -m benchmarks.model_quality
+	$(BIN)/python -m benchmarks.dataflow_speed
+	$(BIN)/python -m benchmarks.storage_speed
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -11,9 +11,13 @@ EXTRAS = {
     "ray": ["ray"],
     "search": ["optuna"],
     "serving": ["fastapi", "uvicorn"],
-    "onnx": ["onnx", "onnxruntime"],
-    "dev": ["mypy", "pandas-stubs", "pytest", "ruff", "scipy-stubs", "setuptools"],
+    "onnx": ["onnx", "onnxruntime", "skl2onnx"],
+    "plot": ["altair>=5", "igraph>=0.11", "vl-convert-python>=1.6"],
+    "polars": ["polars>=1"],
 }
+TOOLS = ["hypothesis", "mypy", "pandas-stubs", "psycopg[binary]", "pytest", "ruff", "scipy-stubs", "setuptools"]
+TESTED = ["keras", "onnx", "plot", "polars", "sql"]  # the extras that the tests use
+EXTRAS["dev"] = [*TOOLS, *(package for extra in TESTED for package in EXTRAS[extra])]
 
 setup(
     name="mlpipeline",
@@ -24,7 +28,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["mlpipeline", "mlpipeline.*"]),
-    package_data={"mlpipeline": ["py.typed"]},
+    package_data={"mlpipeline": ["py.typed", "dataflow/layers/stopwords/*.txt"]},
     install_requires=[
         "click>=8.1",
         "filelock>=3.15",
@@ -32,9 +36,11 @@ setup(
         "pandas>=2.2",
         "rich>=13",
         "safetensors>=0.4",
-        "scikit-learn>=1.5",
+        "scikit-learn>=1.6",
+        "skops>=0.11",
         "torch>=2.4",
         "torchvision>=0.19",
+        "xxhash>=3",
     ],
     extras_require=EXTRAS,
     entry_points={"console_scripts": ["mlpipeline=mlpipeline.cli.main:main"]},

@@ -30,7 +30,7 @@ ROLES = {
     "metric": Role("metric", "#f6d9ea", "#a8467f"),
     "explorer": Role("explorer", "#faf3b0", "#857a00"),
     "output": Role("output", "#ffdfa6", "#b26a00"),
-    "state": Role("layer that learns", "#c4ebdd", "#007a59"),
+    "state": Role("learns", "#c4ebdd", "#007a59"),
     "input": Role("input", "#d3e9fb", "#0072b2"),
     "layer": Role("layer", "#efefef", "#6a6a6a"),
 }
@@ -76,7 +76,8 @@ def make_boxes(graph: Graph, fitted: Fitted | None) -> list[Box]:
 
 def make_links(graph: Graph) -> list[Link]:
     """Return the arrows between the boxes of a graph."""
-    number: dict[Node | Application, int] = {each: i for i, each in enumerate([*graph.inputs, *graph.applications])}
+    origins: list[Node | Application] = [*graph.inputs, *graph.applications]
+    number = {origin: i for i, origin in enumerate(origins)}
     links = []
     for application in graph.applications:
         features = len(application.features)

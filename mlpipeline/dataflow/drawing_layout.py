@@ -1,7 +1,8 @@
 """Where boxes lie and how arrows run: layers from top to bottom, and no arrow through a box.
 
 `place` -> `layers_of` (which row) -> `_with_bends` (long arrows get a place in each row between)
--> `_ordered_rows` (igraph crosses few arrows) -> `_spread` (room for each width, arrows straight).
+-> `_ordered_rows` (igraph crosses few arrows) -> `_spread` (room for each width) -> `_straighten`
+(long arrows bend where they must).
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from mlpipeline.dataflow.boxes import Link
 from mlpipeline.dataflow.plotting import plot_module
 
-WIDEST = 8  # boxes beside each other; a wider row becomes several
-GAP = 28.0  # between boxes beside each other
+WIDEST = 12  # boxes beside each other; a wider row becomes several
+GAP = 28.0  # between boxes beside each other; half of it beside an arrow
 ROW_GAP = 46.0  # between rows, where arrows bend
-_BEND_WIDTH = 4.0
+_BEND_WIDTH = 2.0
 _SWEEPS = 300
+INFINITE = float("inf")
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,14 @@ def place(sizes: Sequence[tuple[float, float]], links: Sequence[Link]) -> Placem
     """
     pairs = [(link.source, link.target) for link in links]
     rows_of, paths = _with_bends(layers_of(len(sizes), pairs), pairs)
-    segments = [segment for path in paths for segment in zip(path, path[1:], strict=False)]
+    segments = [segment for path in paths for segment in pairwise(path)]
     rows = _ordered_rows(rows_of, segments)
     widths = [width for width, _ in sizes] + [_BEND_WIDTH] * (len(rows_of) - len(sizes))
     x = _spread(rows, widths, segments, len(sizes))
-    edges = _row_edges(rows, sizes)
+    _straighten(rows, paths, widths, x)
+    left = min(at - width / 2 for at, width in zip(x, widths, strict=True))
+    x = [at - left for at in x]
+    edges = _row_edges(rows, sizes, _gaps(rows_of, segments, x))
     box_edges = [edges[rows_of[box]] for box in range(len(sizes))]
     return Placement(
         centers=[(x[box], (top + bottom) / 2) for box, (top, bottom) in enumerate(box_edges)],
@@ -128,14 +134,49 @@ def _spread(rows: list[list[int]], widths: list[float], segments: list[tuple[int
             moved = max(moved, _settle(rows[number], offsets[number], neighbours, x))
         if moved < 0.05:
             break
-    left = min(at - width / 2 for at, width in zip(x, widths, strict=True))
-    return [at - left for at in x]
+    return x
+
+
+def _straighten(rows: list[list[int]], paths: list[list[int]], widths: list[float], x: list[float]) -> None:
+    """Move the bends of each long link between their neighbours, so that it runs straight down for long."""
+    beside: dict[int, tuple[float, float]] = {}
+    neighbour = {vertex: (row, i) for row in rows for i, vertex in enumerate(row)}
+    for path in sorted((path for path in paths if len(path) > 2), key=len):
+        for vertex in path[1:-1]:
+            row, i = neighbour[vertex]
+            low = x[row[i - 1]] + _distance(row[i - 1], vertex, widths) if i else -INFINITE
+            high = x[row[i + 1]] - _distance(vertex, row[i + 1], widths) if i + 1 < len(row) else INFINITE
+            beside[vertex] = low, high
+        _straighten_path(path, beside, x)
+
+
+def _straighten_path(path: list[int], beside: dict[int, tuple[float, float]], x: list[float]) -> None:
+    bends, at = path[1:-1], x[path[0]]
+    while bends:
+        low, high = -INFINITE, INFINITE
+        run = 0
+        for vertex in bends:
+            tighter = max(low, beside[vertex][0]), min(high, beside[vertex][1])
+            if tighter[0] > tighter[1]:
+                break
+            (low, high), run = tighter, run + 1
+        run = max(run, 1)  # neighbours that touch leave one place, and rounding less than that
+        toward = x[path[-1]] if run == len(bends) and not low <= at <= high else at
+        at = min(max(toward, low), high)
+        for vertex in bends[:run]:
+            x[vertex] = at
+        bends = bends[run:]
+
+
+def _distance(one: int, other: int, widths: list[float]) -> float:
+    between_boxes = widths[one] > _BEND_WIDTH and widths[other] > _BEND_WIDTH
+    return (widths[one] + widths[other]) / 2 + (GAP if between_boxes else GAP / 2)
 
 
 def _offsets(row: list[int], widths: list[float]) -> list[float]:
     offsets = [0.0]
-    for one, other in zip(row, row[1:], strict=False):
-        offsets.append(offsets[-1] + (widths[one] + widths[other]) / 2 + GAP)
+    for one, other in pairwise(row):
+        offsets.append(offsets[-1] + _distance(one, other, widths))
     return offsets
 
 
@@ -159,10 +200,21 @@ def _settle(row: list[int], offset: list[float], neighbours: list[list[tuple[int
     return moved
 
 
-def _row_edges(rows: list[list[int]], sizes: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _gaps(rows_of: list[int], segments: list[tuple[int, int]], x: list[float]) -> list[float]:
+    """Return the room below each row: more where arrows go far to the side."""
+    gaps = [ROW_GAP] * (max(rows_of) + 1)
+    for source, target in segments:
+        row = rows_of[source]
+        gaps[row] = max(gaps[row], min(ROW_GAP + 0.06 * abs(x[source] - x[target]), 2.5 * ROW_GAP))
+    return gaps
+
+
+def _row_edges(
+    rows: list[list[int]], sizes: Sequence[tuple[float, float]], gaps: list[float]
+) -> list[tuple[float, float]]:
     edges, top = [], 0.0
-    for row in rows:
+    for row, gap in zip(rows, gaps, strict=True):
         height = max(sizes[vertex][1] for vertex in row if vertex < len(sizes))
         edges.append((top, top + height))
-        top += height + ROW_GAP
+        top += height + gap
     return edges

@@ -5,11 +5,13 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlpipeline.dataflow.estimator import Estimator, accepting_tables, fitting_tables
 from mlpipeline.dataflow.nodes import Node, apply_layer
 from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.dataflow.tables import as_array
 from mlpipeline.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -40,7 +42,8 @@ class Layer(Estimator):
         super().__init_subclass__(**arguments)
         written = cls.__dict__.get("transform")
         if written is not None:
-            cls.compute = written
+            if "compute" not in cls.__dict__:
+                cls.compute = written
             cls.transform = accepting_tables(written)  # type: ignore[method-assign]
 
     def __call__(self, nodes: Node | Sequence[Node], name: str | Sequence[str] | None = None) -> Any:
@@ -138,7 +141,8 @@ class StatefulLayer(Layer):
 
     def fit(self, *arrays: Any) -> StatefulLayer:
         """Learn from all observations, and forget what was known before."""
-        self.learn(*arrays[: self._fitted_inputs(len(arrays))])
+        given = [as_array(each) for each in arrays[: self._fitted_inputs(len(arrays))] if each is not None]
+        self.learn(*given)
         return self
 
     def partial_fit(self, *arrays: Any) -> StatefulLayer:
@@ -205,8 +209,13 @@ class Lambda(StatelessLayer):
         self.function = function
         self.kwargs = kwargs
 
+    @property
+    def compute(self) -> Callable[..., Any]:  # type: ignore[override]
+        """The function itself, without a step between."""
+        return partial(self.function, **self.kwargs) if self.kwargs else self.function
+
     def transform(self, *arrays: Array) -> Any:
-        return self.function(*arrays, **self.kwargs) if self.kwargs else self.function(*arrays)
+        return self.function(*arrays, **self.kwargs)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the function and its keyword arguments."""

@@ -18,6 +18,7 @@ from mlpipeline.errors import DataError
 
 Link = Callable[[Array], Array]
 NARROW_CLASSES = 16  # up to here a loop over columns finds the largest faster than numpy does along short rows
+MANY_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,11 @@ def sigmoid_pair(values: Array) -> Array:
 def softmax(values: Array) -> Array:
     """Turn array[n, k] into probabilities in place; the largest value is subtracted, so that exp cannot overflow."""
     refuse_missing(values)
+    if len(values) < MANY_ROWS or values.shape[1] > NARROW_CLASSES:
+        values -= np.maximum.reduce(values, axis=1, keepdims=True)
+        np.exp(values, out=values)
+        values /= np.add.reduce(values, axis=1, keepdims=True)
+        return values
     values -= _row_maxima(values)
     np.exp(values, out=values)
     values /= (values @ np.ones(values.shape[1], values.dtype))[:, None]
@@ -131,9 +137,6 @@ def pick_by_largest(classes: Array) -> Link:
 
 
 def _row_maxima(values: Array) -> Array:
-    if len(values) < 256 or values.shape[1] > NARROW_CLASSES:
-        largest: Array = values.max(axis=1, keepdims=True)
-        return largest
     largest = values[:, 0].copy()
     for column in values.T[1:]:
         np.maximum(largest, column, out=largest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pwd
 import shutil
@@ -13,7 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
+
+_NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +28,15 @@ def postgres_url() -> Iterator[str]:
         pytest.skip("PostgreSQL is not installed: no initdb on PATH or under /usr/lib/postgresql")
     with running_server(programs) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_schema(postgres_url: str) -> str:
+    """Give the URL of a schema of its own on the server, without tables."""
+    schema = f"test_{next(_NUMBERS)}"
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    return f"{postgres_url}?options=-csearch_path%3D{schema}"
 
 
 def find_programs() -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def _opened_sqlite(connection: sqlite3.Connection, query: Any) -> Iterator[Rows]
     with _told(query, sqlite3.Error):
         tables = connection.execute(TABLES)
         tables.row_factory = None
-        statement = as_statement(query, [name for (name,) in tables.fetchall()], _quoted)
+        statement = as_statement(query, {name: _quoted(name) for (name,) in tables.fetchall()})
         cursor = connection.cursor()
         cursor.row_factory = None  # the caller's may give rows that have no positions
         cursor.execute(statement)
@@ -80,9 +80,7 @@ def _opened_sqlalchemy(connection: Any, query: Any) -> Iterator[Rows]:
         options = {"stream_results": True, "max_row_buffer": 64}
         with _told(query, sa.exc.SQLAlchemyError):
             if isinstance(query, str):
-                tables = _tables(sa, connected, query)
-                quoted = connected.dialect.identifier_preparer.quote_identifier
-                statement = as_statement(query, tables, quoted)
+                statement = as_statement(query, _tables(sa, connected, query))
                 result = connected.exec_driver_sql(statement, execution_options=options | {"no_parameters": True})
             else:
                 result = connected.execute(query, execution_options=options)
@@ -139,16 +137,16 @@ def _engine(sa: Any, url: Any) -> Any:
         raise DataError(f"{url}: the driver of the database is not installed: {error}") from None
 
 
-def as_statement(query: str, tables: Sequence[str], quoted: Callable[[str], str]) -> str:
+def as_statement(query: str, tables: Mapping[str, str]) -> str:
     """Return a SELECT as it is, and the name of a table as a SELECT of all of it.
 
+    Args:
+        query: either of them.
+        tables: the tables by name, each as it is written in a statement.
     Raises: DataError: it is neither.
     """
     if query in tables:
-        return f"SELECT * FROM {quoted(query)}"
-    schema, _, table = query.rpartition(".")
-    if schema and table and f"{schema}.{table}" in tables:
-        return f"SELECT * FROM {quoted(schema)}.{quoted(table)}"
+        return f"SELECT * FROM {tables[query]}"
     if QUERY.match(query):
         return query
     raise DataError(
@@ -157,15 +155,16 @@ def as_statement(query: str, tables: Sequence[str], quoted: Callable[[str], str]
     )
 
 
-def _tables(sa: Any, connected: Any, query: str) -> list[str]:
-    """Return the names of tables and views; those of another schema too, where the query names one."""
+def _tables(sa: Any, connected: Any, query: str) -> dict[str, str]:
+    """Return tables and views by name, quoted; those of another schema too, where the query names one."""
     inspector = sa.inspect(connected)
-    names = [*inspector.get_table_names(), *inspector.get_view_names()]
+    quoted = connected.dialect.identifier_preparer.quote_identifier
+    tables = {name: quoted(name) for name in [*inspector.get_table_names(), *inspector.get_view_names()]}
     schema, _, table = query.rpartition(".")
     if schema and table and schema in inspector.get_schema_names():
         inside = [*inspector.get_table_names(schema), *inspector.get_view_names(schema)]
-        names += [f"{schema}.{each}" for each in inside]
-    return names
+        tables |= {f"{schema}.{name}": f"{quoted(schema)}.{quoted(name)}" for name in inside}
+    return tables
 
 
 def _quoted(name: str) -> str:

@@ -100,7 +100,7 @@ def blocks(take: Take, rows: int, nrows: int | None) -> Iterator[Table]:
         left = None if left is None else left - length
         is_first = False
         if length:
-            size = rows * max(1, min(2 * size, BLOCK_BYTES * length // max(1, bytes_of(table))) // rows)
+            size = rows * max(1, min(2 * size, int(BLOCK_BYTES // bytes_per_row(table))) // rows)
 
 
 def chosen(names: Sequence[str], cols: object, exclude_cols: object, where: str) -> list[int]:
@@ -144,9 +144,12 @@ def length_of(table: Mapping[str, object]) -> int:
     return next((len(column) for column in table.values()), 0)  # type: ignore[arg-type]
 
 
-def bytes_of(table: Table) -> int:
-    """Return how much memory the values of a table take."""
-    return sum(int(column.memory_usage(index=False, deep=True)) for column in table.values())
+def bytes_per_row(table: Table) -> float:
+    """Return how much memory a row takes, as about 64 of them show; at least a byte."""
+    step = max(1, length_of(table) // 64)
+    samples = [column.iloc[::step] for column in table.values()]
+    taken = sum(sample.memory_usage(index=False, deep=True) / max(1, len(sample)) for sample in samples)
+    return max(1.0, float(taken))
 
 
 def _with_block(found: Survey | None, kinds: Kinds, rows: int, nrows: int | None) -> Survey:

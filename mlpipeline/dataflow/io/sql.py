@@ -46,11 +46,11 @@ class SQLSource:
     def _table(self, rows: Rows, count: int) -> dict[str, Any]:
         import pandas as pd
 
-        found = rows.fetch(count)
+        found = list(zip(*rows.fetch(count), strict=True)) or [()] * len(rows.names)
         columns = {}
         for name, position in self._positions.items():
-            values = np.fromiter((row[position] for row in found), dtype=object, count=len(found))
-            columns[name] = pd.Series(values, dtype=object)
+            values = np.fromiter(found[position], dtype=object, count=len(found[position]))
+            columns[name] = pd.Series(values, dtype=object, copy=False)
         return columns
 
 

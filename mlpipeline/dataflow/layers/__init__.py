@@ -1,1 +1,66 @@
 """Layers: what can be done to arrays."""
+
+from mlpipeline.dataflow.layer import Lambda, Layer, StatefulLayer, StatelessLayer
+from mlpipeline.dataflow.layers.image import Downsample, RGBtoBinary, RGBtoGrey, Upsample
+from mlpipeline.dataflow.layers.missing import Impute, ImputeMean, ImputeMedian, ImputeMode
+from mlpipeline.dataflow.layers.numeric import (
+    Add,
+    Divide,
+    Dot,
+    ElementWiseMultiply,
+    Normalize,
+    ScalarMultiply,
+    StaticDot,
+    Subtract,
+    Whiten,
+)
+from mlpipeline.dataflow.layers.shaping import (
+    AddDim,
+    Cast,
+    Concatenate,
+    Filter,
+    Flatten,
+    OneHotLabels,
+    OneHotRange,
+    Reshape,
+    Slice,
+    SplitDict,
+    TimeSeries,
+)
+from mlpipeline.dataflow.layers.text import RemoveStopwords
+
+__all__ = [
+    "Add",
+    "AddDim",
+    "Cast",
+    "Concatenate",
+    "Divide",
+    "Dot",
+    "Downsample",
+    "ElementWiseMultiply",
+    "Filter",
+    "Flatten",
+    "Impute",
+    "ImputeMean",
+    "ImputeMedian",
+    "ImputeMode",
+    "Lambda",
+    "Layer",
+    "Normalize",
+    "OneHotLabels",
+    "OneHotRange",
+    "RGBtoBinary",
+    "RGBtoGrey",
+    "RemoveStopwords",
+    "Reshape",
+    "ScalarMultiply",
+    "Slice",
+    "SplitDict",
+    "StatefulLayer",
+    "StatelessLayer",
+    "StaticDot",
+    "Subtract",
+    "TimeSeries",
+    "Upsample",
+    "Whiten",
+]

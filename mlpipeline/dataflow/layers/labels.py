@@ -9,7 +9,14 @@ import numpy as np
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import DataError
 
-KINDS = {"string": np.str_, "integer": np.int64, "boolean": np.bool_, "floating": np.float64, "bytes": np.bytes_}
+KINDS = {
+    "string": np.str_,
+    "bytes": np.bytes_,
+    "boolean": np.bool_,
+    "integer": np.int64,
+    "floating": np.float64,
+    "mixed-integer-float": np.float64,
+}  # what pandas calls the values of an array of objects
 
 
 def is_missing(values: Array) -> Array:

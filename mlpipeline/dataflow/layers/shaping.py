@@ -13,6 +13,7 @@ import numpy as np
 from mlpipeline.dataflow.layer import StatelessLayer
 from mlpipeline.dataflow.layers.casting import cast
 from mlpipeline.dataflow.layers.checking import check_axis, inner_axis
+from mlpipeline.dataflow.layers.fields import SplitDict
 from mlpipeline.dataflow.layers.indexing import as_index, select, selected_shape
 from mlpipeline.dataflow.layers.onehot import OneHotLabels, OneHotRange
 from mlpipeline.dataflow.layers.windows import TimeSeries
@@ -151,35 +152,6 @@ class Flatten(StatelessLayer):
         return names[0]
 
 
-class SplitDict(StatelessLayer):
-    """One output for each field of observations that are dictionaries.
-
-    Args:
-        fields: the keys, in the order of the outputs.
-    """
-
-    def __init__(self, fields: Sequence[Any]) -> None:
-        if isinstance(fields, str) or not fields or len(set(fields)) < len(fields):
-            raise PipelineError(f"SplitDict: expected a list of different fields, but got {fields!r}")
-        self.fields = list(fields)
-
-    @property
-    def n_outputs(self) -> int:
-        """How many fields there are."""
-        return len(self.fields)
-
-    def transform(self, x: Array) -> Array | tuple[Array, ...]:
-        if x.ndim != 1:
-            raise DataError(f"expected one dictionary an observation, (n,), but got {x.shape}")
-        outputs = tuple(_field(x, field) for field in self.fields)
-        return outputs if len(outputs) > 1 else outputs[0]
-
-    def infer(self, x: Spec) -> Spec | tuple[Spec, ...]:
-        if x.shape not in (None, ()) or (x.dtype is not None and x.dtype != object):
-            raise PipelineError(f"expected dictionaries, (n,) of object, but got {x}")
-        return Spec() if self.n_outputs == 1 else (Spec(),) * self.n_outputs
-
-
 class Concatenate(StatelessLayer):
     """Arrays joined along an axis. One value an observation, (n,), counts as a column, (n, 1).
 
@@ -260,25 +232,6 @@ class Filter(StatelessLayer):
 
     def feature_names(self, *names: Sequence[str]) -> Sequence[str]:
         return names[0]
-
-
-def _field(rows: Array, field: Any) -> Array:
-    try:
-        return np.asarray([row[field] for row in rows])
-    except (KeyError, TypeError, IndexError, ValueError):
-        return _field_row_by_row(rows, field)
-
-
-def _field_row_by_row(rows: Array, field: Any) -> Array:
-    """Return a field's values as objects, or say in which row there is none."""
-    values = np.empty(len(rows), dtype=object)
-    for position, row in enumerate(rows):
-        if not isinstance(row, dict):
-            raise DataError(f"row {position}: expected a dictionary, but got {type(row).__name__}")
-        if field not in row:
-            raise DataError(f"row {position} has no field {field!r}; its fields are {', '.join(map(repr, row))}")
-        values[position] = row[field]
-    return values
 
 
 def _common_dtype(dtypes: Sequence[np.dtype[Any] | None]) -> np.dtype[Any] | None:

@@ -16,28 +16,40 @@ import numpy as np
 
 from mlpipeline.dataflow.layer import Layer
 
-LAYERS = {
-    "Lambda": "layer",
+_PLACES = {
+    "layer": "Lambda",
+    "metrics": "Accuracy Metric",
+    "explorers": "Correlate Describe Histogram Scatter",
+    "layers.image": "Downsample RGBtoBinary RGBtoGrey Upsample",
+    "layers.keras_layer": "Keras",
+    "layers.missing": "Impute ImputeMean ImputeMedian ImputeMode",
+    "layers.numeric": "Add Divide Dot ElementWiseMultiply Normalize ScalarMultiply StaticDot Subtract Whiten",
+    "layers.onehot": "OneHotLabels OneHotRange",
+    "layers.shaping": "AddDim Cast Concatenate Filter Flatten Reshape Slice SplitDict",
+    "layers.sklearn_layer": "Sklearn",
+    "layers.text": "RemoveStopwords",
+    "layers.windows": "TimeSeries",
 }
+LAYERS = {name: place for place, names in _PLACES.items() for name in names.split()}
 
 TYPES = {each.__name__: each for each in (bool, int, float, complex, str, bytes, list, tuple, dict, set, object)}
 BUILTINS = {each.__name__: each for each in (abs, divmod, len, max, min, pow, round, sorted, sum)}
 
-ARRAY_FUNCTIONS = frozenset(
-    """
-    all allclose amax amin angle any append argmax argmin argpartition argsort argwhere around array array_equal
-    asarray ascontiguousarray astype atleast_1d atleast_2d atleast_3d average bincount broadcast_to clip column_stack
-    compress concatenate convolve copy corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diagonal
-    diff digitize dot dstack ediff1d einsum empty_like expand_dims extract fix flip fliplr flipud full_like gradient
-    histogram hstack imag inner insert interp isclose iscomplex isin isneginf isposinf isreal kron lexsort
-    matrix_transpose max mean median min moveaxis nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean
-    nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar ndim nonzero ones_like outer pad
-    percentile permute_dims polyval prod ptp quantile ravel real repeat reshape resize roll rollaxis rot90 round
-    searchsorted select setdiff1d shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis
-    tensordot tile trace transpose trapezoid tril triu union1d unique unwrap vander var vdot vstack where zeros_like
-    """.split()
-)
-LINEAR_ALGEBRA = frozenset("det eigh eigvalsh inv lstsq matrix_norm norm pinv qr slogdet solve svd vector_norm".split())
+_ARRAYS = """
+all allclose amax amin angle any append argmax argmin argpartition argsort argwhere around array array_equal
+asarray ascontiguousarray astype atleast_1d atleast_2d atleast_3d average bincount broadcast_to clip column_stack
+compress concatenate convolve copy corrcoef correlate count_nonzero cov cross cumprod cumsum delete diag diagonal
+diff digitize dot dstack ediff1d einsum empty_like expand_dims extract fix flip fliplr flipud full_like gradient
+histogram hstack imag inner insert interp isclose iscomplex isin isneginf isposinf isreal kron lexsort
+matrix_transpose max mean median min moveaxis nan_to_num nanargmax nanargmin nancumprod nancumsum nanmax nanmean
+nanmedian nanmin nanpercentile nanprod nanquantile nanstd nansum nanvar ndim nonzero ones_like outer pad
+percentile permute_dims polyval prod ptp quantile ravel real repeat reshape resize roll rollaxis rot90 round
+searchsorted select setdiff1d shape sinc size sort split squeeze stack std sum swapaxes take take_along_axis
+tensordot tile trace transpose trapezoid tril triu union1d unique unwrap vander var vdot vstack where zeros_like
+"""
+_MATRICES = "det eigh eigvalsh inv lstsq matrix_norm norm pinv qr slogdet solve svd vector_norm"
+ARRAY_FUNCTIONS = frozenset(_ARRAYS.split())
+LINEAR_ALGEBRA = frozenset(_MATRICES.split())
 
 
 def allowed(name: str) -> Any:

@@ -153,9 +153,9 @@ def as_array(content: bytearray, where: str) -> Array:
             count *= length
         if count * dtype.itemsize != len(content) - file.tell():
             raise ValueError(f"{count} values of {dtype} were announced, but {len(content) - file.tell()} bytes came")
-        flat = np.frombuffer(content, dtype, count, file.tell()) if count * dtype.itemsize else np.empty(count, dtype)
+        flat: Array = np.ndarray((count,), dtype, content if count * dtype.itemsize else None, file.tell())
         return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)
-    except (ValueError, TypeError, KeyError, EOFError, MemoryError, SyntaxError) as error:
+    except (ValueError, TypeError, KeyError, EOFError, OverflowError, MemoryError) as error:
         raise PipelineError(f"{where} is damaged: {_reason(error)}") from None
 
 
@@ -258,7 +258,7 @@ def _check_format(path: Path, document: Mapping[str, Any]) -> None:
 
 def _check_digests(path: Path, parts: Mapping[str, bytearray]) -> None:
     lines = bytes(parts.get(DIGESTS, b"")).decode(errors="replace").splitlines()
-    expected = dict(reversed(line.split("  ", 1)) for line in lines if "  " in line)
+    expected = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
     for name in sorted({*expected, *parts} - {DIGESTS}):
         if name not in parts:
             raise PipelineError(f"{path} is damaged: the entry {name} is missing; save the pipeline again")

@@ -1,8 +1,8 @@
 """A storage in a folder: each write is a folder of npy files that is moved into place whole.
 
-    <folder>/<name-version>/writes/000000000001/   manifest.json, ids.npy, 0.npy, 1.npy, ...
-    <folder>/<name-version>/aside/                 a write that is not there yet
-    <folder>/<name-version>/lock                   held while a process writes
+    <folder>/<name-version>/writes/<number>-<token>/   manifest.json, ids.npy, 0.npy, 1.npy, ...
+    <folder>/<name-version>/aside/                     a write that is not there yet
+    <folder>/<name-version>/lock                       held while a process writes
 
 A later write wins for the ids that it names. Replaced rows stay in their files, so that `find` can make
 an earlier write current again; `overwrite=True`, or deleting the folder, frees the space.
@@ -11,10 +11,13 @@ an earlier write current again; `overwrite=True`, or deleting the folder, frees 
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,16 +27,29 @@ from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage.base import Run, Storage
 from mlpipeline.dataflow.storage.folder_files import Recall, Write, load_entry, save_recall, save_write
-from mlpipeline.dataflow.storage.folder_index import FolderIndex, check_kind, specs_from
-from mlpipeline.dataflow.storage.ids import in_kind, kind_of, one_in_kind
+from mlpipeline.dataflow.storage.folder_index import FolderIndex, names_of
+from mlpipeline.dataflow.storage.ids import check_kind, in_kind, kind_of, one_in_kind
 from mlpipeline.dataflow.storage.values import Piece, assemble, chosen, empty
 from mlpipeline.errors import StorageError
 
 T = TypeVar("T")
-_Stamp = tuple[int, int, int]
 _SETTLED_NS = 50_000_000  # two changes within a tick of the file system's clock leave the same time
+_NAME = re.compile("[0-9]{12}-[0-9a-f]{8}")  # the token: a folder that was deleted and made anew has other names
 _LOCK_SECONDS = 600
 _ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What was found in the folder of writes, and the time and number of links that it had then."""
+
+    stamp: tuple[int, int]
+    is_settled: bool
+    entries: Mapping[str, Write | Recall]
+    index: FolderIndex
+
+
+_NOTHING_SEEN = _Seen((0, 0), False, {}, FolderIndex({}))
 
 
 class FolderStorage(Storage):
@@ -54,10 +70,7 @@ class FolderStorage(Storage):
         self.folder = Path(folder).absolute() / self.table
         self._writes = self.folder / "writes"
         self._writes_text = str(self._writes)
-        self._entries: dict[str, Write | Recall] = {}
-        self._index = FolderIndex({})
-        self._stamp: _Stamp | None = None
-        self._is_settled = False
+        self._seen = _NOTHING_SEEN
 
     def ids(self) -> Array:
         return self._retrying(lambda index: index.positions.ids.copy())
@@ -67,7 +80,7 @@ class FolderStorage(Storage):
 
     def close(self) -> None:
         """Forget the maps; arrays that were handed out stay valid."""
-        self._entries, self._index, self._stamp = {}, FolderIndex({}), None
+        self._seen = _NOTHING_SEEN
 
     def __len__(self) -> int:
         return self._retrying(lambda index: len(index.positions.ids))
@@ -75,7 +88,7 @@ class FolderStorage(Storage):
     def _write(self, ids: Array, outputs: dict[str, Array], key: str, parts: str) -> None:
         with self._alone() as aside:
             if len(ids) and not self._overwrites:
-                check_kind(self._current_index(), kind_of(ids))
+                check_kind(self._current_index().kind, kind_of(ids))
             save_write(aside, ids, outputs, key, parts, replaces_all=self._overwrites)
             self._commit(aside)
             self._overwrites = False
@@ -95,7 +108,7 @@ class FolderStorage(Storage):
         with self._alone() as aside:
             if number not in self._current_index().numbers:
                 return False
-            earlier = [name for name, each in self._entries.items() if each == Recall(number)]
+            earlier = [name for name, each in self._seen.entries.items() if each == Recall(number)]
             save_recall(aside, number)
             self._commit(aside)
             for name in earlier:
@@ -118,19 +131,19 @@ class FolderStorage(Storage):
             at = at[found]
         if not len(at):
             last = index.writes[-1].specs
-            return empty(last, chosen(cols, [last], specs_from(index.writes))), found
+            return empty(last, chosen(cols, [last], names_of(index.writes))), found
         if index.only_write:
             return self._from_one(index, index.only_write, None if ids is None else at, cols), found
         return self._from_several(index, at, cols), found
 
     def _from_one(self, index: FolderIndex, write: Write, at: Array | None, cols: Any) -> Outputs:
-        names = chosen(cols, [write.specs], specs_from(index.writes))
+        names = chosen(cols, [write.specs], names_of(index.writes))
         return Outputs({name: write.output(name) if at is None else write.output(name)[at] for name in names})
 
     def _from_several(self, index: FolderIndex, at: Array, cols: Any) -> Outputs:
         owners, rows = index.owners[at], index.rows[at]
         used = np.unique(owners).tolist()
-        names = chosen(cols, [index.writes[owner].specs for owner in used], specs_from(index.writes))
+        names = chosen(cols, [index.writes[owner].specs for owner in used], names_of(index.writes))
         pieces = []
         for owner in used:
             places = np.flatnonzero(owners == owner)
@@ -173,30 +186,25 @@ class FolderStorage(Storage):
             status = os.stat(self._writes_text)
         except FileNotFoundError:
             self.close()
-            return self._index
-        stamp = (status.st_ino, status.st_mtime_ns, status.st_nlink)
-        if stamp != self._stamp or not self._is_settled:
-            self._refresh(stamp)
-        return self._index
+            return self._seen.index
+        seen, stamp = self._seen, (status.st_mtime_ns, status.st_nlink)
+        if stamp != seen.stamp or not seen.is_settled:
+            seen = self._seen = self._looked_again(seen, stamp)
+        return seen.index
 
-    def _refresh(self, stamp: _Stamp) -> None:
-        is_settled = time.time_ns() - stamp[1] > _SETTLED_NS
-        names = {name for name in os.listdir(self._writes_text) if name.isdecimal()}
-        if self._stamp is None or stamp[0] != self._stamp[0] or names != self._entries.keys():
-            known = self._entries if self._stamp and stamp[0] == self._stamp[0] else {}
-            self._entries = self._loaded(names, known)
-            self._index = FolderIndex({int(name): entry for name, entry in self._entries.items()})
-        self._stamp, self._is_settled = stamp, is_settled
-
-    def _loaded(self, names: set[str], known: dict[str, Write | Recall]) -> dict[str, Write | Recall]:
+    def _looked_again(self, seen: _Seen, stamp: tuple[int, int]) -> _Seen:
+        is_settled = time.time_ns() - stamp[0] > _SETTLED_NS
+        names = _names_in(self._writes)
+        if names == seen.entries.keys():
+            return replace(seen, stamp=stamp, is_settled=is_settled)
         entries = {}
         for name in names:
             try:
-                entries[name] = known.get(name) or load_entry(self._writes / name)
+                entries[name] = seen.entries.get(name) or load_entry(self._writes / name)
             except FileNotFoundError:
                 if (self._writes / name).exists():
                     raise
-        return entries
+        return _Seen(stamp, is_settled, entries, FolderIndex({_number(name): each for name, each in entries.items()}))
 
     @contextmanager
     def _alone(self) -> Iterator[Path]:
@@ -223,9 +231,18 @@ class FolderStorage(Storage):
 
     def _commit(self, aside: Path) -> None:
         """Move a write into place, which is the moment at which it counts; then delete what it replaced."""
-        taken = [int(name) for name in os.listdir(self._writes) if name.isdecimal()]
-        os.rename(aside, self._writes / f"{max(taken, default=0) + 1:012d}")
+        taken = _names_in(self._writes)
+        number = max(map(_number, taken), default=0) + 1
+        os.rename(aside, self._writes / f"{number:012d}-{secrets.token_hex(4)}")
         first = self._current_index().first
-        for number in taken:
-            if number < first:
-                shutil.rmtree(self._writes / f"{number:012d}", ignore_errors=True)
+        for name in taken:
+            if _number(name) < first:
+                shutil.rmtree(self._writes / name, ignore_errors=True)
+
+
+def _names_in(writes: Path) -> set[str]:
+    return {name for name in os.listdir(writes) if _NAME.fullmatch(name)}
+
+
+def _number(name: str) -> int:
+    return int(name[:12])

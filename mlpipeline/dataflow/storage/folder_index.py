@@ -10,7 +10,6 @@ import numpy as np
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage.folder_files import Recall, Write
 from mlpipeline.dataflow.storage.ids import Positions, are_same
-from mlpipeline.errors import StorageError
 
 
 class FolderIndex:
@@ -26,7 +25,8 @@ class FolderIndex:
         self.numbers = [number for number, each in counted.items() if isinstance(each, Write)]
         self.writes: list[Write] = [each for each in counted.values() if isinstance(each, Write)]
         current = {number: number for number in self.numbers}
-        current |= {each.number: number for number, each in counted.items() if _recalls(each, current)}
+        recalls = {number: each.number for number, each in counted.items() if isinstance(each, Recall)}
+        current |= {recalled: number for number, recalled in recalls.items() if recalled in current}
         self._current = [current[number] for number in self.numbers]
 
     def latest_with(self, key: str, ids: Array) -> int | None:
@@ -87,30 +87,10 @@ class FolderIndex:
         return owners, rows
 
 
-def check_kind(index: FolderIndex, kind: str) -> None:
-    """Refuse integers beside texts, since 7 and "7" mean the same observation.
-
-    Raises: StorageError.
-    """
-    if index.kind not in (None, kind):
-        raise mixed_kinds(str(index.kind), kind)
-
-
-def mixed_kinds(stored: str, given: str) -> StorageError:
-    """Return the error for ids of another kind than those that are stored."""
-    return StorageError(
-        f"the stored ids are {stored}s, but these are {given}s; use ids of one kind, another version, or overwrite=True"
-    )
-
-
-def specs_from(writes: Sequence[Write]) -> dict[str, None]:
+def names_of(writes: Sequence[Write]) -> dict[str, None]:
     """Return the names of all outputs."""
     return {name: None for write in writes for name in write.specs}
 
 
 def _replaces_all(entry: Write | Recall) -> bool:
     return isinstance(entry, Write) and entry.replaces_all
-
-
-def _recalls(entry: Write | Recall, current: Mapping[int, int]) -> bool:
-    return isinstance(entry, Recall) and entry.number in current

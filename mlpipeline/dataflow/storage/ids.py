@@ -17,7 +17,7 @@ _LOWEST, _HIGHEST = -(2**63), 2**63 - 1
 
 
 def as_ids(values: Any) -> Array:
-    """Return ids as int64[n] or str[n]; one id as an array of one.
+    """Return ids as int64[n] or str[n]; one id as an array of one; integers among strings as strings.
 
     Raises: StorageError: they are neither integers nor strings, or have two axes.
     """
@@ -28,8 +28,8 @@ def as_ids(values: Any) -> Array:
         raise StorageError(f"ids: expected a list of integers or strings, but got an array of shape {array.shape}")
     if array.size == 0:
         return array if array.dtype.kind == "U" else np.empty(0, np.int64)
-    if array.dtype.kind in "OT":
-        return _from_objects(array.tolist())
+    if array.dtype.kind in "OT" or (array.dtype.kind == "U" and isinstance(values, list | tuple)):
+        return _from_objects(list(values) if isinstance(values, list | tuple) else array.tolist())
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and int(array.max()) <= _HIGHEST):
         return array.astype(np.int64, copy=False)
     if array.dtype.kind == "U":
@@ -38,17 +38,18 @@ def as_ids(values: Any) -> Array:
 
 
 def _from_objects(values: list[Any]) -> Array:
-    if all(isinstance(value, str) for value in values):
-        if any(value.endswith("\0") for value in values):
-            raise StorageError("ids: a string ends with the character NUL, which cannot be stored")
-        return np.array(values, dtype=np.str_)
-    if all(isinstance(value, int | np.integer) and not isinstance(value, bool) for value in values):
-        wide = next((value for value in values if not _LOWEST <= value <= _HIGHEST), None)
-        if wide is None:
-            return np.array(values, dtype=np.int64)
-        raise StorageError(f"ids: expected integers of 64 bits, but got {wide}")
-    odd = next(value for value in values if not isinstance(value, str | int) or isinstance(value, bool))
-    raise StorageError(f"ids: expected all integers or all strings, but got {odd!r} of type {type(odd).__name__}")
+    odd = [value for value in values if not isinstance(value, str | int | np.integer) or isinstance(value, bool)]
+    if odd:
+        raise StorageError(f"ids: expected integers or strings, but got {odd[0]!r} of type {type(odd[0]).__name__}")
+    if any(isinstance(value, str) for value in values):
+        texts = [str(value) for value in values]
+        if any(text.endswith("\0") for text in texts):
+            raise StorageError("ids: a string ends with the character NUL, which NumPy drops")
+        return np.array(texts, dtype=np.str_)
+    wide = [value for value in values if not _LOWEST <= value <= _HIGHEST]
+    if wide:
+        raise StorageError(f"ids: expected integers of 64 bits, but got {wide[0]}")
+    return np.array(values, dtype=np.int64)
 
 
 def kind_of(ids: Array) -> str:
@@ -75,6 +76,18 @@ def check_writable(ids: Array) -> None:
     twice = unique[counts > 1]
     if len(twice):
         raise StorageError(f"ids: each must come once in a write, but {listed(twice)} came more than once")
+
+
+def check_kind(stored: str | None, given: str) -> None:
+    """Refuse integers beside texts, since 7 and "7" mean the same observation.
+
+    Raises: StorageError.
+    """
+    if stored not in (None, given):
+        raise StorageError(
+            f"the stored ids are {stored}s, but these are {given}s; use ids of one kind, another version, "
+            "or overwrite=True"
+        )
 
 
 def _is_storable(text: str) -> bool:
@@ -131,7 +144,9 @@ def digest_of(ids: Array) -> str:
 
 def are_same(ids: Array, others: Array) -> bool:
     """Return whether two lists of ids are the same in the same order; without ids there is no kind."""
-    return len(ids) == len(others) and (len(ids) == 0 or (kind_of(ids) == kind_of(others) and bool((ids == others).all())))
+    return len(ids) == len(others) and (
+        len(ids) == 0 or (kind_of(ids) == kind_of(others) and bool((ids == others).all()))
+    )
 
 
 class Positions:

@@ -85,8 +85,8 @@ def as_blobs(rows: Array) -> list[bytes]:
     if not width:
         return [b""] * len(rows)
     flat = np.ascontiguousarray(rows).reshape(len(rows), -1)
-    blobs: list[bytes] = flat.view(np.dtype((np.void, width))).ravel().tolist()
-    return blobs
+    blobs: Any = flat.view(np.dtype((np.void, width))).ravel().tolist()
+    return list(blobs)
 
 
 def from_blobs(blobs: Sequence[bytes], spec: Spec) -> Array:
@@ -95,7 +95,7 @@ def from_blobs(blobs: Sequence[bytes], spec: Spec) -> Array:
     Raises: StorageError: the bytes are too many or too few.
     """
     shape = (len(blobs), *shape_of(spec))
-    content = bytearray().join(blobs)
+    content = bytearray().join(blob or b"" for blob in blobs)
     if len(content) != len(blobs) * row_bytes(spec):
         raise StorageError(f"the database is damaged: rows of {len(content)} bytes in all are no {spec}")
     if not content:

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+from sklearn.preprocessing import StandardScaler
+
+from mlpipeline.dataflow import layers
+from mlpipeline.dataflow.keys import NoKeyError, array_key, code_key, content_key, state_key
+
+DISTINCT = [
+    np.zeros(4),
+    np.zeros((2, 2)),
+    np.zeros(4, np.float32),
+    np.zeros(4, np.int64),
+    np.array(["a", "bc"]),
+    np.array(["ab", "c"]),
+    np.array(["ab", "c"], dtype=object),
+    np.array(["a", "bc"], dtype=object),
+    np.array([None, "c"], dtype=object),
+    np.array([], float),
+    np.array(["2026-01-01"], "datetime64[s]"),
+    np.array(["2026-01-02"], "datetime64[s]"),
+]
+
+
+def test_different_arrays_have_different_keys() -> None:
+    assert len({array_key(each) for each in DISTINCT}) == len(DISTINCT)
+
+
+def test_equal_arrays_have_equal_keys_however_they_lie_in_memory() -> None:
+    array = np.arange(12.0).reshape(3, 4)
+    assert array_key(array) == array_key(np.asfortranarray(array)) == array_key(np.repeat(array, 2, axis=0)[::2])
+
+
+def test_an_array_of_other_objects_has_no_key() -> None:
+    with pytest.raises(NoKeyError, match="an array holds object"):
+        array_key(np.array([object()], dtype=object))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1, 1.0),
+        (1, True),
+        ("1", 1),
+        ([1, [2]], [[1], 2]),
+        ({"a": 1}, {"a": 2}),
+        ((1, 2), [1, 2]),
+        (slice(1), slice(2)),
+        (np.dtype("f4"), np.dtype("f8")),
+        (None, "None"),
+    ],
+)
+def test_different_values_have_different_keys(one: object, other: object) -> None:
+    assert content_key(one) != content_key(other)
+
+
+def function_from(source: str, name: str = "step") -> object:
+    names: dict[str, object] = {"__name__": "written_by_a_test"}
+    exec(textwrap.dedent(source), names)
+    return names[name]
+
+
+STEP = """
+LIMIT = 3
+def helper(x):
+    return x + 1
+def step(x, power=2):
+    return helper(x) ** power + LIMIT
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("** power", "* power"),
+        ("power=2", "power=3"),
+        ("x + 1", "x + 2"),
+        ("LIMIT = 3", "LIMIT = 4"),
+        ("+ LIMIT", "- LIMIT"),
+    ],
+)
+def test_a_change_in_the_code_or_in_what_it_uses_changes_the_key(old: str, new: str) -> None:
+    assert content_key(function_from(STEP)) != content_key(function_from(STEP.replace(old, new)))
+
+
+def test_a_comment_does_not_change_the_key() -> None:
+    assert content_key(function_from(STEP)) == content_key(function_from(STEP.replace("LIMIT = 3", "# three\nLIMIT = 3")))
+
+
+def test_a_value_that_a_function_closes_over_is_part_of_it() -> None:
+    def make(power: int) -> object:
+        return lambda x: x**power
+
+    assert content_key(make(2)) == content_key(make(2)) != content_key(make(3))
+
+
+def test_a_method_is_part_of_the_code_of_a_layer() -> None:
+    source = """
+    from mlpipeline.dataflow import layers
+    class Step(layers.StatelessLayer):
+        def transform(self, x):
+            return self.double(x)
+        def double(self, x):
+            return x * 2
+    """
+    one, same = function_from(source, "Step")(), function_from(source, "Step")()
+    other = function_from(source.replace("* 2", "* 3"), "Step")()
+    assert code_key(one) == code_key(same) != code_key(other)
+
+
+def test_a_function_that_calls_itself_has_a_key() -> None:
+    assert content_key(function_from("def step(x):\n    return step(x - 1) if x else 0"))
+
+
+def test_the_state_of_an_estimator_is_its_content() -> None:
+    rows = np.arange(8.0).reshape(4, 2)
+    layer = layers.Sklearn(StandardScaler())
+    one, same, other = layer.unfitted_copy(), layer.unfitted_copy(), layer.unfitted_copy()
+    one.learn(rows), same.learn(rows), other.learn(rows * 2)
+    assert state_key(one) == state_key(same) != state_key(other)
+
+
+PROGRAM = """
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+from mlpipeline.dataflow import layers
+from mlpipeline.dataflow.keys import code_key, content_key
+estimator = LogisticRegression().fit([[0.], [1.]], [0, 1])
+values = [{"b", "a", "c"}, {"x": np.arange(3), "y": ("z",)}, estimator, lambda x: x in {"p", "q", "r"}]
+print(*[content_key(each) for each in values], *[code_key(each()) for each in (layers.Whiten, layers.OneHotLabels)])
+"""
+
+
+def test_keys_are_the_same_in_another_process() -> None:
+    printed = {
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(printed) == 1
