@@ -59,8 +59,10 @@ class Affine:
 
     def as_type(self, dtype: Any) -> Affine:
         """Return the map with numbers of another dtype."""
-        parts = (np.asarray(part).astype(dtype) for part in (self.factor, self.center, self.shift))
-        return Affine(*parts, self.refuses_missing)
+        center, shift = (
+            part if isinstance(part, float) else part.astype(dtype, copy=False) for part in (self.center, self.shift)
+        )
+        return Affine(self.factor.astype(dtype, copy=False), center, shift, self.refuses_missing)
 
     def __call__(self, x: Array) -> Array:
         """Return the map of float[n, n_in]; never x itself."""

@@ -155,7 +155,7 @@ def _reason(
 def _likeness(before: Mapping[str, Any], now: Mapping[str, Any]) -> int:
     same_inputs = sum(before["inputs"].get(name) == key for name, key in now["inputs"].items())
     same_layers = sum(before["layers"].get(label) == parts for label, parts in now["layers"].items())
-    return 2 * same_inputs + same_layers
+    return int(2 * same_inputs + same_layers)
 
 
 def _label(prepared: Prepared, application: Application) -> str:

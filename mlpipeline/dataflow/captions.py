@@ -89,8 +89,8 @@ def _value_caption(value: Any) -> str:
 def _short(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"array{value.shape}"
-    if isinstance(value, type) or inspect.isroutine(value):
-        return str(getattr(value, "__name__", type(value).__name__))
+    if callable(value) and hasattr(value, "__name__"):  # a class, a function, one of numpy's
+        return str(value.__name__)
     if isinstance(value, np.dtype):
         return str(value)
     text = " ".join(repr(value).split())

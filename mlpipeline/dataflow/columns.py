@@ -58,7 +58,7 @@ def columns_of(arrays: Sequence[Array], names: Sequence[str] | None) -> list[Col
     return columns
 
 
-def numeric_columns(kind: str, columns: Sequence[Column]) -> list[Array]:
+def numeric_columns(columns: Sequence[Column]) -> list[Array]:
     """Return columns as float64[n] with NaN for all that is missing or infinite.
 
     Raises: PipelineError: one is no numbers.
@@ -66,7 +66,7 @@ def numeric_columns(kind: str, columns: Sequence[Column]) -> list[Array]:
     for column in columns:
         if not column.is_numeric or column.values.dtype.kind == "c":
             raise PipelineError(
-                f"{kind}: expected numbers, but column {column.name!r} has values of {column.values.dtype}; "
+                f"expected numbers, but column {column.name!r} has values of {column.values.dtype}; "
                 "make them numbers with a layer such as OneHotLabels"
             )
     found = [column.values.astype(np.float64) for column in columns]

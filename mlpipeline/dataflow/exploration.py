@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +63,7 @@ class Exploration:
         try:
             return self.to_svg()
         except PipelineError as error:  # a notebook without the extra: the numbers say the same
-            return f"<p>{error}</p>{self.data.to_html(max_rows=20)}"
+            return f"<p>{escape(str(error))}</p>{self.data.to_html(max_rows=20)}"
 
     def __repr__(self) -> str:
         said = f" ({'; '.join(self.notes)})" if self.notes else ""

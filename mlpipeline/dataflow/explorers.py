@@ -31,8 +31,8 @@ class Explorer(Observer):
             names: what to call the arrays; without them their columns are numbered.
         Raises: DataError: there are no observations.
         """
-        if len(arrays[0]) == 0:
-            raise DataError(f"{type(self).__name__}: there are no observations to look at")
+        if arrays[0].size == 0:
+            raise DataError("there are no observations to look at")
         return self.look(columns_of(arrays, names), *arrays)
 
     def look(self, columns: list[Column], *arrays: Array) -> Any:
@@ -111,9 +111,9 @@ class Scatter(Explorer):
         from mlpipeline.dataflow.charts import scatter
 
         if len(columns) < 2:
-            raise PipelineError("Scatter: expected two columns, x and y, but got one")
+            raise PipelineError("expected two columns, x and y, but got one")
         colour = columns[2:3] if len(arrays) == 3 else []
-        x, y = numeric_columns("Scatter", columns[:2])
+        x, y = numeric_columns(columns[:2])
         rows = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
         notes = [f"{counted(len(x) - len(rows), 'observation')} missing"] if len(rows) < len(x) else []
         if len(rows) > self.limit:
@@ -148,9 +148,9 @@ class Correlate(Explorer):
 
         if len(columns) > _MOST_COLUMNS:
             raise PipelineError(
-                f"Correlate: expected at most {_MOST_COLUMNS:,} columns, but got {len(columns):,}; take some with Slice"
+                f"expected at most {_MOST_COLUMNS:,} columns, but got {len(columns):,}; take some with Slice"
             )
-        values = numeric_columns("Correlate", columns)
+        values = numeric_columns(columns)
         missing = sum(column.missing for column in columns)
         notes = [f"{counted(missing, 'value')} missing"] if missing else []
         data = correlations(values, [column.name for column in columns], self.method)

@@ -39,9 +39,9 @@ def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
     applications = [each for each in graph.applications if not each.layer.is_observer]
     last_use = _last_uses(applications)
     for position, application in enumerate(applications):
-        layer = application.layer
+        learns = isinstance(application.layer, StatefulLayer)
+        layer = fitted(application, [values[node] for node in application.inputs] if learns else [], epochs)
         if isinstance(layer, StatefulLayer):
-            layer = fitted(application, [values[node] for node in application.inputs], epochs)
             layers[application] = layer
         sources = values if any(node in last_use for node in application.outputs) else heads
         results = applied(application, layer, [sources[node] for node in application.features])

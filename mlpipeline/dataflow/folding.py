@@ -88,7 +88,7 @@ class Form:
             for block in self.blocks
             for _, affine in block.terms
         )
-        return together > apart
+        return bool(together > apart)
 
 
 def make_folded_plan(targets: Sequence[Node], layers: Mapping[Application, Layer], specs: Mapping[Node, Spec]) -> Plan:
@@ -200,10 +200,11 @@ def _several(form: Form, specs: Mapping[Node, Spec]) -> Callable[..., Array]:
         tables = [value[:, None] if value.ndim == 1 else value for value in values]
         parts = []
         for terms in blocks:
-            total: Array | None = None
-            for position, affine in terms:
-                part = tables[position] if affine is None else affine(tables[position])
-                total = part if total is None else np.add(total, part, out=total)
+            total, *others = (
+                tables[position] if affine is None else affine(tables[position]) for position, affine in terms
+            )
+            for other in others:
+                total += other
             parts.append(total)
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 

@@ -36,7 +36,9 @@ def edges_of(values: Array, bins: int | str | Sequence[float]) -> Array:
     """Return the edges of bins for float64[n]; rising, also where values are equal or huge."""
     if not isinstance(bins, int | str):
         return np.asarray(bins, dtype=np.float64)
-    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if not len(values):
+        return np.array([0.0, 1.0])
+    low, high = float(values.min()), float(values.max())
     if low == high:
         around = max(0.5, abs(low) * 1e-6)
         return np.array([low - around, high + around]) if bins == "auto" else _line(low - around, high + around, bins)
@@ -54,8 +56,8 @@ def _count_bins(values: Array, low: float, high: float) -> int:
     n = len(values)
     by_count = np.ceil(np.log2(n) + 1)
     first, third = np.percentile(values / 2, [25, 75])
-    width = 4 * (third - first) / np.cbrt(n)
-    by_spread = np.ceil(min((high / 2 - low / 2) / (width / 2), MOST_BINS)) if width > 0 else 0
+    half_width = 2 * ((third - first) / np.cbrt(n))
+    by_spread = np.ceil(min((high / 2 - low / 2) / half_width, MOST_BINS)) if half_width > 0 else 0
     return int(np.clip(max(by_count, by_spread), 1, MOST_BINS))
 
 

@@ -31,7 +31,6 @@ class Layer(Estimator):
     n_outputs: int = 1
     changes_observations: ClassVar[bool] = False  # True: the last input is a mask that selects observations
     checks_itself: ClassVar[bool] = False  # True: what `transform` returns needs no check
-    joins_columns: ClassVar[bool] = False  # True: rows (n, k) give their columns beside each other
     is_observer: ClassVar[bool] = False  # True: a metric or an explorer, which is run only when asked for
     compute: Callable[..., Any]  # `transform` as it was written: arrays in, arrays out
 
@@ -60,6 +59,11 @@ class Layer(Estimator):
     def transform(self, *arrays: Array) -> Any:
         """Return what becomes of the arrays; axis 0 is the observations, and stays as long as it is."""
         raise PipelineError(f"{type(self).__name__} has no transform: write `def transform(self, X): ...`")
+
+    @property
+    def joins_columns(self) -> bool:
+        """Whether rows (n, k) give their columns beside each other, and nothing else happens."""
+        return False
 
     def label_count(self, n_inputs: int) -> int:
         """Return how many of the inputs, counted from the last, are there for fitting only."""

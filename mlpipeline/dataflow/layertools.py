@@ -91,7 +91,8 @@ class Maybe(StatelessLayer):
     """A layer applied to each observation with a probability; the others stay as they are.
 
     Which are drawn depends on the seed and on their position: the same data gives the same result, and
-    the batches of a stream what the whole gives.
+    the batches of a stream what the whole gives. It is done whenever the pipeline runs: leave it out of what is
+    used for predicting, or set p to 0 there.
 
     Args:
         layer: one without state, or a function of an array; keeps the shape of observations.

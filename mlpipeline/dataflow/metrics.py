@@ -141,15 +141,15 @@ def _checked_pair(truth: Array, prediction: Array) -> tuple[Array, Array]:
     shapes = f"truth {truth.shape} and prediction {prediction.shape}"
     pair = [each[:, 0] if each.ndim == 2 and each.shape[1] == 1 else each for each in (truth, prediction)]
     if any(each.ndim not in (1, 2) for each in pair) or len(truth) != len(prediction):
-        raise PipelineError(f"Accuracy: expected labels (n,) or scores (n, k) of the same n, but got {shapes}")
+        raise PipelineError(f"expected labels (n,) or scores (n, k) of the same n, but got {shapes}")
     if len(truth) == 0:
-        raise DataError("Accuracy: there are no observations, so that no part of them can be right")
+        raise DataError("there are no observations, so that no part of them can be right")
     if pair[0].ndim == pair[1].ndim == 2 and pair[0].shape != pair[1].shape:
-        raise PipelineError(f"Accuracy: expected as many classes on both sides, but got {shapes}")
+        raise PipelineError(f"expected as many classes on both sides, but got {shapes}")
     for name, each in zip(("truth", "prediction"), pair, strict=True):
         missing = int(np.count_nonzero(isna(each)))
         if missing:
-            raise DataError(f"Accuracy: {missing} values of {name} are missing; leave out or impute them")
+            raise DataError(f"{missing} values of {name} are missing; leave out or impute them")
     return pair[0], pair[1]
 
 
@@ -160,7 +160,7 @@ def _is_text(values: Array) -> bool:
 def _check_same_kind(truth: Array, prediction: Array) -> None:
     kinds = ["text" if _is_text(each) else "numbers" for each in (truth, prediction)]
     if kinds[0] != kinds[1]:
-        raise PipelineError(f"Accuracy: expected labels of one kind, but truth is {kinds[0]} and prediction {kinds[1]}")
+        raise PipelineError(f"expected labels of one kind, but truth is {kinds[0]} and prediction {kinds[1]}")
 
 
 def _without_probabilities(truth: Array, prediction: Array) -> Array:
@@ -173,10 +173,10 @@ def _without_probabilities(truth: Array, prediction: Array) -> Array:
     if not np.isin(truth, (0, 1)).all():
         if np.isin(prediction, np.unique(truth)).all():  # labels that are fractions themselves
             return prediction
-        raise PipelineError("Accuracy: expected labels, but prediction has fractions; is it a regression's?")
+        raise PipelineError("expected labels, but prediction has fractions; is it a regression's?")
     if prediction.min() < 0 or prediction.max() > 1:
         raise PipelineError(
-            "Accuracy: expected labels or probabilities between 0 and 1, but prediction has "
+            "expected labels or probabilities between 0 and 1, but prediction has "
             f"{prediction.min():.4g} to {prediction.max():.4g}; put a sigmoid behind logits"
         )
     return prediction > 0.5
@@ -188,11 +188,11 @@ def _class_numbers(values: Array, width: int) -> Array:
     Raises: PipelineError: a label is no such number.
     """
     if _is_text(values):
-        raise PipelineError(f"Accuracy: scores of {width} classes cannot be compared with labels that are text")
+        raise PipelineError(f"scores of {width} classes cannot be compared with labels that are text")
     if values.ndim == 2:
         numbers: Array = values.argmax(axis=1)
         return numbers
     if not np.isin(values, range(width)).all():
         wrong = values[~np.isin(values, range(width))][0]
-        raise PipelineError(f"Accuracy: expected labels from 0 to {width - 1}, but got {wrong!r}")
+        raise PipelineError(f"expected labels from 0 to {width - 1}, but got {wrong!r}")
     return values

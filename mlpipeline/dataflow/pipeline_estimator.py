@@ -158,11 +158,10 @@ def column_names(graph: Graph, prepared: Prepared, columns: tuple[str, ...]) -> 
     """
     names: dict[Node, list[str]] = {}
     rest = list(columns)
-    for node in graph.inputs:
-        width = prepared.specs[node].size or 0 if node in prepared.specs else 0
-        own = numbered(str(node.name), prepared.specs.get(node))
-        names[node] = rest[:width] if len(own) > 1 and len(rest) >= width else own
-        rest = rest[width:]
+    for entry in graph.inputs:
+        own = numbered(str(entry.name), prepared.specs.get(entry))
+        names[entry] = rest[: len(own)] if len(own) > 1 and len(rest) >= len(own) else own
+        rest = rest[len(own) :]
     for application in graph.applications:
         if application.layer.is_observer:
             continue

@@ -38,24 +38,24 @@ def summarize(graph: Graph, fitted: Fitted | None, width: int = 120) -> str:
 
 
 def _rows(graph: Graph, fitted: Fitted | None) -> list[tuple[str, ...]]:
-    rows = [_row(graph, node, "Input", "", "", "", fitted) for node in graph.inputs]
+    rows = [_row(graph, node, "Input", [], [], "", fitted) for node in graph.inputs]
     for application in graph.applications:
         for node in application.outputs:
             first = node.position == 0  # what was learned is told once, and counted once
-            state, count = _state(application, fitted) if first else ("", "")
+            state, count = _state(application, fitted) if first else ([], "")
             sources = [graph.labels[each] for each in application.features]
             sources += [f"{graph.labels[each]} (to fit)" for each in application.labels]
-            rows.append(_row(graph, node, layer_caption(application.layer), "\n".join(sources), state, count, fitted))
+            rows.append(_row(graph, node, layer_caption(application.layer), sources, state, count, fitted))
     return rows
 
 
 def _row(
-    graph: Graph, node: Node, layer: str, sources: str, state: str, count: str, fitted: Fitted | None
+    graph: Graph, node: Node, layer: str, sources: list[str], state: list[str], count: str, fitted: Fitted | None
 ) -> tuple[str, ...]:
     observes = node.application is not None and node.application.layer.is_observer
     shape, dtype = ("", "") if observes else _spec_cells(spec_of(node, fitted))
-    cells = (graph.labels[node] + _role(graph, node), layer, sources, shape, dtype, state, count)
-    return tuple("\n".join(printable(line) for line in cell.split("\n")) if cell else "" for cell in cells)
+    cells = [[graph.labels[node] + _role(graph, node)], [layer], sources, [shape], [dtype], state, [count]]
+    return tuple("\n".join(printable(line) for line in cell if line) for cell in cells)
 
 
 def _spec_cells(spec: Spec) -> tuple[str, str]:
@@ -67,13 +67,13 @@ def _role(graph: Graph, node: Node) -> str:
     return "".join(f" ({role})" for role, nodes in roles.items() if node in nodes)
 
 
-def _state(application: Application, fitted: Fitted | None) -> tuple[str, str]:
+def _state(application: Application, fitted: Fitted | None) -> tuple[list[str], str]:
     if not isinstance(application.layer, StatefulLayer):
-        return "", ""
+        return [], ""
     if fitted is None or application not in fitted.layers:
-        return "not fitted", ""
+        return ["not fitted"], ""
     learned = fitted.layers[application].metadata
-    return "\n".join(value_captions(learned)) or "fitted, nothing kept", f"{count_values(learned):,}"
+    return value_captions(learned) or ["nothing"], f"{count_values(learned):,}"
 
 
 def _total(graph: Graph, fitted: Fitted | None) -> str:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -17,6 +17,7 @@ from mlpipeline.dataflow import Input, Pipeline, layers, metrics
 from mlpipeline.errors import PipelineError
 
 ROWS, SPECIES = load_iris(return_X_y=True)
+FOLDS = KFold(3, shuffle=True, random_state=0)
 FRAME, _ = load_iris(return_X_y=True, as_frame=True)
 
 
@@ -44,7 +45,7 @@ def test_a_pipeline_stands_in_a_pipeline_of_scikit_learn() -> None:
 
 
 def test_a_pipeline_is_searched_over_by_the_parameters_of_its_layers() -> None:
-    search = GridSearchCV(classifying(), {"species__estimator__C": [1e-6, 1.0]}, cv=3).fit(ROWS, SPECIES)
+    search = GridSearchCV(classifying(), {"species__estimator__C": [1e-6, 1.0]}, cv=FOLDS).fit(ROWS, SPECIES)
     assert search.best_params_ == {"species__estimator__C": 1.0}
     assert search.best_score_ > 0.9
     assert (search.predict(ROWS) == SPECIES).mean() > 0.9
@@ -52,7 +53,7 @@ def test_a_pipeline_is_searched_over_by_the_parameters_of_its_layers() -> None:
 
 def test_folds_are_fitted_on_clones() -> None:
     pipeline = classifying()
-    scores = cross_val_score(pipeline, ROWS, SPECIES, cv=3)
+    scores = cross_val_score(pipeline, ROWS, SPECIES, cv=FOLDS)
     assert scores.min() > 0.9
     assert pipeline.fitted is None
 

@@ -44,14 +44,15 @@ def table(n, offset=0.0):
     return np.arange(n * 3, dtype=np.float64).reshape(n, 3) + offset
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_values_come_back_with_their_dtype_and_shape(opened, dtype):
-    values = np.arange(48).reshape(4, 3, 2, 2).astype(dtype)
-    opened().write(range(4), {"y": values, "flat": values[:, 0, 0, 0]})
-    found = opened().read(rows=[2, 0])
-    assert found["y"].dtype == values.dtype
-    np.testing.assert_array_equal(found["y"], values[[2, 0]])
-    np.testing.assert_array_equal(found["flat"], values[[2, 0], 0, 0, 0])
+def test_values_come_back_with_their_dtype_and_shape(opened):
+    whole = {dtype: np.arange(48).reshape(4, 3, 2, 2).astype(dtype) for dtype in DTYPES}
+    flat = {f"flat {dtype}": values[:, 0, 0, 0] for dtype, values in whole.items()}
+    opened().write(range(4), whole | flat)
+    for rows, at in ([2, 0], [2, 0]), (3, [3]), (None, [0, 1, 2, 3]):
+        found = opened().read(rows)
+        for name, values in (whole | flat).items():
+            assert found[name].dtype == values.dtype
+            np.testing.assert_array_equal(found[name], values[at], err_msg=name)
 
 
 def test_strings_in_an_object_array_come_back_as_an_array_of_text(opened):
@@ -112,8 +113,8 @@ def test_columns_are_chosen_by_name(opened):
             storage.read(rows, cols=["hott"])
 
 
-@pytest.mark.parametrize("names", [["id", "run", "place"], ["a", "A"], ['"; DROP', "%s :x", "ü.\u2028", "x" * 300]])
-def test_outputs_may_have_any_name(opened, names):
+def test_outputs_may_have_any_name(opened):
+    names = ["id", "run", "place", "a", "A", '"; DROP', "%s :x", "ü.\u2028", "x" * 300]
     opened().write(range(2), {name: table(2, at) for at, name in enumerate(names)})
     found = opened().read([1])
     assert list(found) == names
@@ -140,11 +141,11 @@ def test_versions_and_names_do_not_share_rows(opened):
     assert [opened(*pair).read(0)["y"].item() for pair in pairs] == list(range(len(pairs)))
 
 
-@pytest.mark.parametrize("name", ["../../up", "..", "/abs", 'q"; DROP TABLE x;--', "sqlite_x", "ü" * 400, "", "a\0b"])
-def test_names_of_any_kind_are_safe(opened, name, tmp_path):
-    opened(name, "1/2").write(["a"], {"y": table(1)})
-    opened(name + "x", "1/2").write(["a"], {"y": table(1, 9)})
-    np.testing.assert_array_equal(opened(name, "1/2").read("a")["y"], table(1))
+def test_names_of_any_kind_are_safe(opened, tmp_path):
+    names = ["../../up", "..", "/abs", 'q"; DROP TABLE x;--', "sqlite_x", "ü" * 400, "ü" * 401, "", "a\0b"]
+    for number, name in enumerate(names):
+        opened(name, "1/2").write(["a"], {"y": np.array([number])})
+    assert [opened(name, "1/2").read("a")["y"].item() for name in names] == list(range(len(names)))
     assert {path.name for path in tmp_path.iterdir()} <= {"outputs", "outputs.db", "lent.db"}
 
 
@@ -274,7 +275,7 @@ def test_many_ids_are_read_in_one_call(opened):
 
 @pytest.mark.parametrize("ids", [st.integers(-(2**63), 2**63 - 1), st.text(st.characters(exclude_categories=["Cs"]))])
 def test_rows_come_in_the_asked_order(opened, ids):
-    @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
     @given(st.data(), st.lists(ids.filter(lambda each: "\0" not in str(each)), min_size=1, max_size=20, unique=True))
     def check(data, stored):
         asked = data.draw(st.lists(st.integers(0, len(stored) - 1), max_size=30))

@@ -54,10 +54,9 @@ class CSVSource:
             header = self._read(nrows=1)
         _check_width(self.path, header)
         names = [str(label) for label in header.columns]
-        positions = chosen(names, cols, exclude_cols, str(self.path))
-        if len(positions) < len(names):
-            self._options["usecols"] = positions
-        self._labels = {names[i]: header.columns[i] for i in positions}
+        # all columns are parsed: with usecols, pandas lets a row with too many values pass
+        self.names = chosen(names, cols, exclude_cols, str(self.path))
+        self._labels = dict(zip(names, header.columns, strict=True))
 
     @contextmanager
     def open(self, kinds: Kinds | None) -> Iterator[Take]:
@@ -71,7 +70,6 @@ class CSVSource:
                 frame = _next_rows(reader, rows)
             if frame is None:
                 return self._no_rows()
-            _check_width(self.path, frame)
             self._check_dates(frame)
             return {name: frame[label] for name, label in self._labels.items()}
 

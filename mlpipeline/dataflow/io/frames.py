@@ -39,7 +39,8 @@ class FrameSource:
             hint = "; call its to_pandas() first" if hasattr(frame, "to_pandas") else ""
             raise DataError(f"expected a pandas frame, but got {type(frame).__name__}{hint}")
         names = [str(label) for label in frame.columns]
-        self._columns = {names[i]: frame.iloc[:, i] for i in chosen(names, cols, exclude_cols, "the frame")}
+        self.names = chosen(names, cols, exclude_cols, "the frame")
+        self._columns = {name: frame.iloc[:, names.index(name)] for name in self.names}
         self._order = order
         self.rows = len(frame)
         self.first_rows = self.rows + 1  # all at once: they are in memory

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -83,9 +83,9 @@ def kind_of(column: Any) -> Kind:
     return Kind(dtype, bool((~missing).any()), bool(missing.any()), is_below_zero)
 
 
-def kinds_of(table: Table) -> dict[str, Kind]:
-    """Return the kind of each column."""
-    return {name: kind_of(column) for name, column in table.items()}
+def kinds_of(table: Table, names: Sequence[str]) -> dict[str, Kind]:
+    """Return the kind of each of these columns."""
+    return {name: kind_of(table[name]) for name in names}
 
 
 def joined_kinds(one: Mapping[str, Kind], two: Mapping[str, Kind]) -> dict[str, Kind]:
@@ -94,7 +94,7 @@ def joined_kinds(one: Mapping[str, Kind], two: Mapping[str, Kind]) -> dict[str, 
 
 
 def as_arrays(table: Table, kinds: Mapping[str, Kind]) -> dict[str, Array]:
-    """Return an array for each column; they share nothing with the table.
+    """Return an array for each column that has a kind; they share nothing with the table.
 
     Numbers and truth values keep their dtype, moments become datetime64[ns] (those with a time zone
     in UTC), categories their values, text an object array of `str`. What is missing is NaN, NaT or,
@@ -102,7 +102,7 @@ def as_arrays(table: Table, kinds: Mapping[str, Kind]) -> dict[str, Array]:
 
     Raises: DataError: the values of a column are not of its kind.
     """
-    return {name: _as_array(name, column, kinds[name].array_dtype) for name, column in table.items()}
+    return {name: _as_array(name, table[name], kind.array_dtype) for name, kind in kinds.items()}
 
 
 def _as_array(name: str, column: Any, dtype: np.dtype[Any]) -> Array:

@@ -19,7 +19,7 @@ def first_misfit(read: Callable[..., Any], dtypes: Any) -> str | None:
 
     row = 0
     try:
-        with read(iterator=True, dtype=str, chunksize=1024) as chunks:
+        with read(iterator=True, dtype=str, chunksize=256) as chunks:
             for frame in chunks:
                 for label in frame.columns:
                     dtype = dtypes.get(label) if isinstance(dtypes, dict) else dtypes

@@ -13,7 +13,7 @@ from mlpipeline.dataflow.io.kinds import Kind, Table, as_arrays, joined_kinds, k
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import DataError, did_you_mean
 
-Take = Callable[[int], Table]  # the next rows, at most so many; all columns even where no row is left
+Take = Callable[[int], Table]  # the next rows, at most so many; with its columns even where no row is left
 Kinds = Mapping[str, Kind]
 BLOCK_BYTES = 1 << 20
 
@@ -22,10 +22,13 @@ class Source(Protocol):
     """A frame, a file or a query that can be read again and again from its first row.
 
     Args:
+        names: of the columns that are asked for. A table has the others too: how much memory a row
+            takes is known from all of them.
         first_rows: how many rows to look at first.
         parses_text: whether values depend on the kinds that `open` is given: 1 or "1".
     """
 
+    names: list[str]
     first_rows: int
     parses_text: bool
 
@@ -54,7 +57,7 @@ def survey(source: Source, nrows: int | None) -> Survey:
     found: Survey | None = None
     with source.open(None) as take:
         for table in blocks(take, source.first_rows, nrows):
-            found = _with_block(found, kinds_of(table), length_of(table), nrows)
+            found = _with_block(found, kinds_of(table, source.names), length_of(table), nrows)
     assert found is not None  # there is always a first block
     return found
 
@@ -69,7 +72,7 @@ def read_whole(source: Source, nrows: int | None) -> tuple[dict[str, Array], Sur
     with source.open(None) as take:
         for table in blocks(take, source.first_rows, nrows):
             tables.append(table)
-            kinds.append(kinds_of(table))
+            kinds.append(kinds_of(table, source.names))
             found = _with_block(found, kinds[-1], length_of(table), nrows)
     assert found is not None
     if source.parses_text and any(_differ(part, found.kinds) for part in kinds):
@@ -103,8 +106,8 @@ def blocks(take: Take, rows: int, nrows: int | None) -> Iterator[Table]:
             size = rows * max(1, min(2 * size, int(BLOCK_BYTES // bytes_per_row(table))) // rows)
 
 
-def chosen(names: Sequence[str], cols: object, exclude_cols: object, where: str) -> list[int]:
-    """Return the positions of the columns to read, in the order of the source.
+def chosen(names: Sequence[str], cols: object, exclude_cols: object, where: str) -> list[str]:
+    """Return the names of the columns to read, in the order of the source.
 
     Args:
         names: all columns.
@@ -118,7 +121,7 @@ def chosen(names: Sequence[str], cols: object, exclude_cols: object, where: str)
         raise DataError(f"{where}: expected a name of its own for each column, but several are called {doubled[0]!r}")
     left_out = _checked_columns("exclude_cols", exclude_cols, names, where)
     kept = list(names) if cols is None else _checked_columns("cols", cols, names, where)
-    return [i for i, name in enumerate(names) if name in kept and name not in left_out]
+    return [name for name in names if name in kept and name not in left_out]
 
 
 def checked_count(name: str, value: object, least: int) -> int:

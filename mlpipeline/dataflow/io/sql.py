@@ -34,24 +34,24 @@ class SQLSource:
         self._connection = connection
         self._query = query
         with opened(connection, query) as rows:
-            positions = chosen(rows.names, cols, exclude_cols, "the query")
-            self._positions = {rows.names[i]: i for i in positions}
+            self.names = chosen(rows.names, cols, exclude_cols, "the query")
 
     @contextmanager
     def open(self, kinds: Kinds | None) -> Iterator[Take]:
         """Run the query."""
         with opened(self._connection, self._query) as rows:
-            yield lambda count: self._table(rows, count)
+            yield lambda count: next_table(rows, count)
 
-    def _table(self, rows: Rows, count: int) -> dict[str, Any]:
-        import pandas as pd
 
-        found = list(zip(*rows.fetch(count), strict=True)) or [()] * len(rows.names)
-        columns = {}
-        for name, position in self._positions.items():
-            values = np.fromiter(found[position], dtype=object, count=len(found[position]))
-            columns[name] = pd.Series(values, dtype=object, copy=False)
-        return columns
+def next_table(rows: Rows, count: int) -> dict[str, Any]:
+    """Return the next rows of a query as a series of Python objects for each column."""
+    import pandas as pd
+
+    columns = list(zip(*rows.fetch(count), strict=True)) or [()] * len(rows.names)
+    return {
+        name: pd.Series(np.fromiter(values, dtype=object, count=len(values)), dtype=object, copy=False)
+        for name, values in zip(rows.names, columns, strict=True)
+    }
 
 
 class SQLData(dict[str, Array]):

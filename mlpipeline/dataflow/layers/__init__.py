@@ -2,6 +2,7 @@
 
 from mlpipeline.dataflow.layer import Lambda, Layer, StatefulLayer, StatelessLayer
 from mlpipeline.dataflow.layers.image import Downsample, RGBtoBinary, RGBtoGrey, Upsample
+from mlpipeline.dataflow.layers.keras_layer import Keras
 from mlpipeline.dataflow.layers.missing import Impute, ImputeMean, ImputeMedian, ImputeMode
 from mlpipeline.dataflow.layers.numeric import (
     Add,
@@ -27,6 +28,7 @@ from mlpipeline.dataflow.layers.shaping import (
     SplitDict,
     TimeSeries,
 )
+from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.layers.text import RemoveStopwords
 
 __all__ = [
@@ -44,6 +46,7 @@ __all__ = [
     "ImputeMean",
     "ImputeMedian",
     "ImputeMode",
+    "Keras",
     "Lambda",
     "Layer",
     "Normalize",
@@ -54,6 +57,7 @@ __all__ = [
     "RemoveStopwords",
     "Reshape",
     "ScalarMultiply",
+    "Sklearn",
     "Slice",
     "SplitDict",
     "StatefulLayer",

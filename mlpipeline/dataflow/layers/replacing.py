@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -59,7 +58,8 @@ def _widened(dtype: np.dtype[Any], new: Any) -> np.dtype[Any]:
 def _is_old(values: Array, old: Any) -> Array:
     """Return where values are the old one: bool[...]."""
     if values.dtype == object:
-        return np.asarray(np.frompyfunc(partial(_is_same, old), 1, 1)(values)).astype(bool)
+        same = (_is_same(old, value) for value in values.ravel())
+        return np.fromiter(same, dtype=bool, count=values.size).reshape(values.shape)
     if _is_nan(old):
         return np.asarray(values != values)
     return np.zeros(values.shape, dtype=bool) if old is None else np.asarray(values == old)

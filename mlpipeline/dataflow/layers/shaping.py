@@ -99,6 +99,7 @@ class Reshape(StatelessLayer):
     """
 
     checks_itself = True
+    lengths: tuple[int, ...] = ()  # what was given as several arguments has become the shape
 
     def __init__(self, shape: Sequence[int] | int, *lengths: int) -> None:
         given = (shape, *lengths) if isinstance(shape, int | np.integer) else tuple(shape)
@@ -165,6 +166,11 @@ class Concatenate(StatelessLayer):
         check_axis(axis, "Concatenate")
         self.axis = axis
 
+    @property
+    def joins_columns(self) -> bool:
+        """Whether rows give their columns beside each other."""
+        return self.axis == -1
+
     def transform(self, *arrays: Array) -> Array:
         parts = [array if array.ndim > 1 else array[:, None] for array in arrays]
         axis = self.axis
@@ -201,9 +207,13 @@ class Slice(StatelessLayer):
 
     checks_itself = True
 
-    def __init__(self, slices: Any = (), *more: Any) -> None:
-        self.slices = slices if isinstance(slices, tuple) and not more else (slices, *more)
-        as_index(self.slices)
+    def __init__(self, *slices: Any) -> None:
+        as_index(slices)
+        self.slices = slices
+
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return ["slices"]
 
     def transform(self, x: Array) -> Array:
         return select(x, as_index(self.slices))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from mlpipeline.dataflow.sklearn_arrays import (
     total_width,
     works_in_place,
 )
-from mlpipeline.dataflow.sklearn_maps import Link, NativeForm, native_form, refuse_missing
+from mlpipeline.dataflow.sklearn_maps import Link, NativeForm, native_form
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import PipelineError
 
@@ -171,18 +172,18 @@ class Sklearn(StatefulLayer):
 
     def affine(self, spec: Spec) -> Affine | None:
         """Return the fitted estimator as an affine map, if it is no more than that."""
-        form = self._form_for(spec)
-        return None if form is None or form.link is not None else form.affine_for(spec.dtype)
+        linked = self.affine_link(spec)
+        return None if linked is None or linked[1] is not None else linked[0]
 
-    def affine_link(self, spec: Spec) -> tuple[Affine, Link] | None:
+    def affine_link(self, spec: Spec) -> tuple[Affine, Link | None] | None:
         """Return the fitted estimator as an affine map and what is done to its values, if it is that.
 
         The link may write over the array that it is given, and refuses values that come from NaN.
         """
         form = self._form_for(spec)
-        if form is None or (form.link is None and not form.refuses_missing):
+        if form is None:
             return None
-        return form.affine_for(spec.dtype), form.link or refuse_missing
+        return replace(form.affine_for(spec.dtype), refuses_missing=form.refuses_missing), form.link
 
     def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None:
         """Return the names that the fitted estimator gives its columns, where it does."""

@@ -40,8 +40,10 @@ class RemoveStopwords(StatelessLayer):
     def transform(self, x: Array) -> Array:
         if x.dtype.kind not in "UO":
             raise DataError(f"expected texts, but got {x.dtype}")
-        cleaned = np.frompyfunc(partial(without_words, stopwords(self.language)), 1, 1)(x)
-        return np.asarray(cleaned, dtype=x.dtype)
+        words = stopwords(self.language)
+        cleaned = np.empty(x.size, dtype=x.dtype)
+        cleaned[:] = [without_words(words, text) for text in x.ravel().tolist()]
+        return cleaned.reshape(x.shape)
 
     def infer(self, x: Spec) -> Spec:
         if x.dtype is not None and x.dtype.kind not in "UO":
@@ -71,9 +73,8 @@ def without_words(words: frozenset[str], text: Any) -> Any:
     return kept if ORPHANS.match(text) else ORPHANS.sub("", kept, count=1) if ORPHANS.match(kept) else kept
 
 
-@cache
 def stopwords(language: str) -> frozenset[str]:
-    """Return the words of a language that carry little meaning, in lower case.
+    """Return the words of a language that carry little meaning, in lower case; its list is read once.
 
     Raises: PipelineError: there is no list for this language.
     """
@@ -83,8 +84,7 @@ def stopwords(language: str) -> frozenset[str]:
             f"RemoveStopwords: there is no list for {language!r}{did_you_mean(str(language), known)}; "
             f"expected one of {', '.join(known)}"
         )
-    text = (files(__package__) / "stopwords" / f"{language.lower()}.txt").read_text(encoding="utf-8")
-    return frozenset(_normal(word) for word in text.split())
+    return _read_list(language.lower())
 
 
 @cache
@@ -92,6 +92,12 @@ def languages() -> tuple[str, ...]:
     """Return the languages that have a list."""
     folder = files(__package__) / "stopwords"
     return tuple(sorted(file.name.removesuffix(".txt") for file in folder.iterdir() if file.name.endswith(".txt")))
+
+
+@cache
+def _read_list(language: str) -> frozenset[str]:
+    text = (files(__package__) / "stopwords" / f"{language}.txt").read_text(encoding="utf-8")
+    return frozenset(map(_normal, text.split()))
 
 
 def _kept(words: frozenset[str], match: re.Match[str]) -> str:

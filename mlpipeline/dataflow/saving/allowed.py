@@ -20,15 +20,18 @@ _PLACES = {
     "layer": "Lambda",
     "metrics": "Accuracy Metric",
     "explorers": "Correlate Describe Histogram Scatter",
+    "layers.fields": "SplitDict",
     "layers.image": "Downsample RGBtoBinary RGBtoGrey Upsample",
     "layers.keras_layer": "Keras",
     "layers.missing": "Impute ImputeMean ImputeMedian ImputeMode",
     "layers.numeric": "Add Divide Dot ElementWiseMultiply Normalize ScalarMultiply StaticDot Subtract Whiten",
     "layers.onehot": "OneHotLabels OneHotRange",
-    "layers.shaping": "AddDim Cast Concatenate Filter Flatten Reshape Slice SplitDict",
+    "layers.shaping": "AddDim Cast Concatenate Filter Flatten Reshape Slice",
     "layers.sklearn_layer": "Sklearn",
     "layers.text": "RemoveStopwords",
+    "layers.torch_layer": "Torch",
     "layers.windows": "TimeSeries",
+    "layertools": "Maybe Vectorized",
 }
 LAYERS = {name: place for place, names in _PLACES.items() for name in names.split()}
 

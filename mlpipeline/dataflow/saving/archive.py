@@ -6,6 +6,7 @@ the same bytes and nothing in it can unfold to more than the file holds:
     README.txt          says what the file is
     pipeline.json       {"format": 1, "written_by": ..., "name", "version", "layers", "inputs", "applications",
                         "outputs", "metrics", "explorers", "fitted", ...}; see `pipelines` and `codec`
+    models/N.json       the configuration of a Keras model; its weights are arrays
     arrays/N.npy        an array in NumPy's format, never of objects
     estimators/N.skops  a scikit-learn estimator, as skops writes it, with numbers in place of addresses
     tensors/N.safetensors  the weights of a torch module
@@ -56,7 +57,7 @@ def write(path: Path, document: Mapping[str, Any], parts: Mapping[str, Part]) ->
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
-    text = json.dumps(document, indent=1, ensure_ascii=True, allow_nan=False)
+    text = json.dumps(document, allow_nan=False)
     entries: dict[str, Part] = {"README.txt": README.encode(), DOCUMENT: text.encode(), **parts}
     try:
         with aside.open("wb") as file:

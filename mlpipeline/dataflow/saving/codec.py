@@ -16,6 +16,7 @@ from mlpipeline.dataflow.saving.trust import Trust
 from mlpipeline.errors import PipelineError
 
 Json = dict[str, Any]
+DEEPEST = 100
 LARGE = 1 << 63  # beyond it JSON readers, and Python's own limit on digits, differ
 
 
@@ -65,6 +66,7 @@ class Encoder:
     layers: list[Json] = field(default_factory=list)
     numbers: dict[int, int | None] = field(default_factory=dict)  # id of a layer -> its place; None: on the way
     _kinds: Mapping[str, Kind] = field(default_factory=kinds)
+    _depth: int = 0
 
     def encode(self, value: Any, where: str) -> Any:
         """Return a value as JSON.
@@ -77,6 +79,15 @@ class Encoder:
         kind = type(value)
         if value is None or kind is bool or (kind is int and -LARGE < value < LARGE):
             return value
+        if self._depth > DEEPEST:
+            raise PipelineError(f"{where:.200}: expected values up to {DEEPEST} deep; does one stand within itself?")
+        self._depth += 1
+        told = self._encoded(value, where)
+        self._depth -= 1
+        return told
+
+    def _encoded(self, value: Any, where: str) -> Any:
+        kind = type(value)
         if kind is list:
             return [self.encode(each, f"{where}[{i}]") for i, each in enumerate(value)]
         for word, known in self._kinds.items():

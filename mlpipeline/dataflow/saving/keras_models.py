@@ -7,14 +7,16 @@ public class or function of Keras that only computes, or one that the caller tru
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from mlpipeline.dataflow.layers.keras_layer import keras_module
+from mlpipeline.dataflow.saving.archive import parsed
 from mlpipeline.dataflow.saving.array_kinds import KINDS as ARRAY_KINDS
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder, Json, Kind
 from mlpipeline.dataflow.saving.trust import checked_name, dotted, find
@@ -34,21 +36,21 @@ BASES = tuple(_BASES.split())
 NOT_ALLOWED = frozenset(_DANGEROUS.split())  # they hold code, load files or import other libraries
 OPERATIONS = ("numpy", "math", "nn", "linalg", "image")  # of keras.src.ops: what x + y makes in a functional model
 FUNCTIONAL = "keras.src.models.functional:Functional"
+ROLES = ("weights", "optimizer")
 VALUES = ("__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__")
 
 
 def _encode(encoder: Encoder, value: Any, where: str) -> Json:
     keras = keras_module()
-    config = _public(keras.saving.serialize_keras_object(value), type(value))
-    told = {"config": config, "weights": [], "optimizer": []}
     try:
-        custom = _custom_objects(config, find)
-        made = _made(config, custom)
+        content = json.dumps(_public(keras.saving.serialize_keras_object(value), type(value))).encode()
+        made = _made(json.loads(content), find)
     except PipelineError as error:
         raise PipelineError(f"{where}: {error}") from None
     except Exception as error:
-        raise PipelineError(f"{where}: the Keras model cannot be made again from its configuration: {error}") from None
-    for role in ("weights", "optimizer"):
+        raise PipelineError(f"{where}: the Keras model cannot be made again from its configuration: {error}") from error
+    told: Json = {"config": encoder.add("models", "json", content)}
+    for role in ROLES:
         variables = _variables(value, role)
         if [each.shape for each in _variables(made, role, build=bool(variables))] != [each.shape for each in variables]:
             raise PipelineError(f"{where}: the Keras model comes back from its configuration with other {role}")
@@ -57,15 +59,13 @@ def _encode(encoder: Encoder, value: Any, where: str) -> Json:
 
 
 def _decode(decoder: Decoder, told: Json) -> Any:
-    keras_module()
-    config = told["config"]
     try:
-        model = _made(config, _custom_objects(config, decoder.trust.find))
+        model = _made(_config(decoder, told), decoder.trust.find)
     except PipelineError:
         raise
     except Exception as error:
-        raise PipelineError(f"the Keras model cannot be made from its configuration: {error}") from None
-    for role in ("weights", "optimizer"):
+        raise PipelineError(f"{told['config']}: the Keras model cannot be made: {error}") from error
+    for role in ROLES:
         for variable, each in zip(_variables(model, role, build=bool(told[role])), told[role], strict=True):
             value = decoder.decode(each)
             if tuple(variable.shape) != value.shape:
@@ -77,14 +77,22 @@ def _decode(decoder: Decoder, told: Json) -> Any:
 def _names(decoder: Decoder, told: Json) -> Iterable[str]:
     """Return what the configuration names and Keras' own allowed classes are not."""
     keras_module()
-    for name, _ in _custom(told["config"]):
-        yield name
+    return [name for name, _ in _custom(_config(decoder, told))]
 
 
-def _made(config: Json, custom: dict[str, Any]) -> Any:
+def _config(decoder: Decoder, told: Json) -> Json:
+    return parsed(decoder.part(told["config"]), str(told["config"]))
+
+
+def _made(config: Json, look_up: Callable[[str], Any]) -> Any:
+    """Return the model of a configuration, compiled if it was.
+
+    Args:
+        config: as Keras writes it, with public names.
+        look_up: finds a class or function that is not Keras' own.
+    """
     keras = keras_module()
-    if not isinstance(config.get("class_name"), str) or config["class_name"] in VALUES:
-        raise ValueError("the configuration is of no Keras model")
+    custom = {asked: look_up(name) for name, asked in _custom(config)}
     model = keras.saving.deserialize_keras_object(config, custom_objects=custom, safe_mode=True)
     if not isinstance(model, keras.Model):
         raise ValueError(f"a {type(model).__name__} came where a Keras model should be")
@@ -135,17 +143,13 @@ def _custom(told: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(told, dict):
         if "class_name" in told and told["class_name"] not in VALUES:
             name = _name(told)
+            asked = _asked_for(told)
             if not _is_allowed(name):
-                yield name, _asked_for(told)
-            elif told.get("registered_name") is not None and told["class_name"] != "function":
-                raise ValueError(f"{dotted(name)} has another registered name")
+                yield name, asked
+            elif asked != name.partition(":")[2]:  # Keras would take what the program has registered under it
+                raise ValueError(f"{dotted(name)} is called {asked!r:.80} too")
         for each in told.values():
             yield from _custom(each)
-
-
-def _custom_objects(config: Json, look_up: Any) -> dict[str, Any]:
-    """Return what Keras needs to know of classes and functions that are not its own."""
-    return {asked: look_up(name) for name, asked in _custom(config)}
 
 
 def _name(told: Json) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder, Json, Kind
 from mlpipeline.dataflow.saving.name_kinds import name_of
+from mlpipeline.dataflow.saving.torch_kinds import encode_made, is_module
 from mlpipeline.dataflow.saving.trust import checked_name, dotted
 from mlpipeline.errors import PipelineError
 
@@ -40,10 +41,10 @@ def decode_layer(decoder: Decoder, told: Json) -> Layer:
     arguments = {key: decoder.decode(each) for key, each in told["arguments"].items()}
     try:
         layer = kind(*positional, **arguments)
-    except TypeError as error:
+    except (TypeError, ValueError, AttributeError, KeyError) as error:
         raise PipelineError(
-            f"{dotted(name)} cannot be made with what it was saved with: {error}. Its class has changed since"
-        ) from None
+            f"{dotted(name)} cannot be made with what it was saved with: {error}. Has its class changed since?"
+        ) from error
     if "container" in told:
         layer.set_output(transform=told["container"])
     if "metadata" in told and isinstance(layer, StatefulLayer):
@@ -57,8 +58,16 @@ def encode_metadata(encoder: Encoder, layer: StatefulLayer, where: str) -> Json:
     for key, value in layer.metadata.items():
         if not isinstance(key, str):
             raise PipelineError(f"{where}: expected texts as keys of the metadata, but got {key!r:.80}")
-        told[key] = encoder.encode(value, f"{where}, metadata[{key!r}]")
+        told[key] = _encode_learned(encoder, layer, key, value, f"{where}, metadata[{key!r}]")
     return told
+
+
+def _encode_learned(encoder: Encoder, layer: StatefulLayer, key: str, value: Any, where: str) -> Any:
+    """Return what is told about something learned; a torch module may be known by the function that makes it."""
+    maker = getattr(layer, key, None)
+    if is_module(value) and callable(maker) and not is_module(maker):
+        return encode_made(encoder, value, maker, where)
+    return encoder.encode(value, where)
 
 
 def given_arguments(thing: Any, where: str) -> tuple[list[Any], dict[str, Any]]:
@@ -108,7 +117,12 @@ def _check_remade(layer: Layer, positional: list[Any], keywords: dict[str, Any],
 
     Raises: PipelineError: names the attribute that would differ.
     """
-    made = vars(type(layer)(*positional, **keywords))
+    try:
+        made = vars(type(layer)(*positional, **keywords))
+    except (TypeError, ValueError, AttributeError, KeyError, PipelineError) as error:
+        raise PipelineError(
+            f"{where}: {type(layer).__name__} cannot be made again with the parameters that it keeps: {error}"
+        ) from error
     for name, value in vars(layer).items():
         if name.startswith("_"):  # what is learned, and what is made from it
             continue

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder, Json, Kind
@@ -23,15 +24,21 @@ ADVICE = (
 )
 
 
+def encode_made(encoder: Encoder, value: Any, maker: Callable[[], Any], where: str) -> Json:
+    """Return what is told about a module that a function or class makes.
+
+    Raises: PipelineError: it makes another.
+    """
+    with _own_random_numbers():
+        _check_same(value, maker(), where)
+    return {"is": "torch module", "maker": encoder.encode(maker, where), **_state(encoder, value, where)}
+
+
 def _encode_module(encoder: Encoder, value: Any, where: str) -> Json:
     told = _described(encoder, value, where)
-    _check_same(value, _remade(value, where), where)
+    with _own_random_numbers():
+        _check_same(value, _remade(value, where), where)
     return {"made": told, **_state(encoder, value, where)}
-
-
-def encode_made(encoder: Encoder, value: Any, factory: Callable[[], Any], where: str) -> Json:
-    """Return what is told about a module that a function makes."""
-    return {"is": "torch module", "factory": encoder.encode(factory, where), **_state(encoder, value, where)}
 
 
 def _decode_module(decoder: Decoder, told: Json) -> Any:
@@ -39,19 +46,44 @@ def _decode_module(decoder: Decoder, told: Json) -> Any:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    module = decoder.decode(told["factory"])() if "factory" in told else _made(decoder, told["made"])
-    if not isinstance(module, torch.nn.Module):
-        raise ValueError(f"a {type(module).__name__} came where a torch module should be")
     try:
-        module.load_state_dict(load(bytes(decoder.part(told["entry"]))), assign=True)
+        state = load(bytes(decoder.part(told["entry"])))
+        with _own_random_numbers():
+            if "made" in told and all(name.startswith("torch.nn:") for name in _module_names(decoder, told)):
+                with torch.device("meta"):  # of any size, without memory
+                    _check_sizes(_made(decoder, told["made"]), state)
+            module = _made(decoder, told["made"]) if "made" in told else decoder.decode(told["maker"])()
+        _check_sizes(module, state)
+        module.load_state_dict(state, assign=True)
     except (SafetensorError, RuntimeError) as error:
         raise PipelineError(f"{told['entry']} does not fit on the module that it was saved with: {error}") from None
-    modules = dict(module.named_modules())
-    for name in modules:
-        modules[name].training = name in told["training"]
+    for name, each in module.named_modules():
+        each.training = name in told["training"]
     for name, parameter in module.named_parameters():
         parameter.requires_grad_(name not in told["frozen"])
     return module
+
+
+def _check_sizes(module: Any, state: dict[str, Any]) -> None:
+    """Refuse a description of a module that is larger than the weights that came with it.
+
+    Raises: ValueError: says how they differ.
+    """
+    if not hasattr(module, "state_dict"):
+        raise ValueError(f"a {type(module).__name__} came where a torch module should be")
+    wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
+    came = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    if wanted != came:
+        raise ValueError(f"weights of shapes {wanted!r:.200} should be there, but {came!r:.200} came")
+
+
+@contextmanager
+def _own_random_numbers() -> Iterator[None]:
+    """Leave torch's random numbers as they are: a module that is made draws its first weights."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        yield
 
 
 def _state(encoder: Encoder, module: Any, where: str) -> Json:
@@ -208,19 +240,18 @@ def _decode_device(decoder: Decoder, told: Json) -> Any:
     return torch.device(str(told["name"]))
 
 
+def is_module(value: Any) -> bool:
+    """Return whether a value is a torch module; without torch there is none."""
+    return "torch" in sys.modules and isinstance(value, sys.modules["torch"].nn.Module)
+
+
 def _is(name: str) -> Callable[[Any], bool]:
-    """Return whether values are of a class of torch; without torch there are none."""
-
-    def takes(value: Any) -> bool:
-        torch = sys.modules.get("torch")
-        kind = getattr(torch.nn, "Module", ()) if torch and name == "Module" else getattr(torch, name, ())
-        return isinstance(value, kind)
-
-    return takes
+    """Return what tells whether a value is of a class of torch."""
+    return lambda value: "torch" in sys.modules and isinstance(value, getattr(sys.modules["torch"], name))
 
 
 KINDS = {
-    "torch module": Kind(_is("Module"), _encode_module, _decode_module, _module_names),
+    "torch module": Kind(is_module, _encode_module, _decode_module, _module_names),
     "tensor": Kind(_is("Tensor"), _encode_tensor, _decode_tensor),
     "torch dtype": Kind(
         _is("dtype"), lambda encoder, value, where: {"name": str(value).removeprefix("torch.")}, _decode_dtype

@@ -46,9 +46,9 @@ class Trust:
         if not unknown:
             return
         listed = ", ".join(unknown)
-        which = "which is" if len(unknown) == 1 else "which are"
+        are = "is" if len(unknown) == 1 else "are"
         raise PipelineError(
-            f"this file names {listed}, {which} not part of mlpipeline; if you trust whoever wrote it, "
+            f"this file names {listed}, which {are} not part of mlpipeline; if you trust whoever wrote it, "
             f"load_pipeline({str(path)!r}, trusted={unknown!r})"
         )
 
@@ -63,19 +63,15 @@ class Trust:
         if known is not None:
             return known
         if not self.trusts(name):
-            self.check([name], "...")
+            raise ValueError(f"{dotted(name)} was not asked about before")
         found = find(name)
-        exact = dotted(name) in self._paths
-        if not exact and getattr(found, "__module__", None) != name.partition(":")[0]:
-            self._refuse_import(name, found)
-        return found
-
-    def _refuse_import(self, name: str, found: Any) -> None:
         module = name.partition(":")[0]
-        raise PipelineError(
-            f"this file names {dotted(name)}, which {module} only imports from {getattr(found, '__module__', '?')}; "
-            f"if you trust it, pass trusted=[{dotted(name)!r}] too"
-        )
+        if dotted(name) not in self._paths and getattr(found, "__module__", None) != module:
+            raise PipelineError(
+                f"this file names {dotted(name)}, which {module} imports from {getattr(found, '__module__', '?')}; "
+                f"if you trust it, pass trusted=[{dotted(name)!r}] too"
+            )
+        return found
 
 
 def find(name: str) -> Any:

@@ -45,11 +45,12 @@ class _Seen:
 
     stamp: tuple[int, int]
     is_settled: bool
+    names: set[str]
     entries: Mapping[str, Write | Recall]
     index: FolderIndex
 
 
-_NOTHING_SEEN = _Seen((0, 0), False, {}, FolderIndex({}))
+_NOTHING_SEEN = _Seen((0, 0), False, set(), {}, FolderIndex({}))
 
 
 class FolderStorage(Storage):
@@ -76,7 +77,7 @@ class FolderStorage(Storage):
         return self._retrying(lambda index: index.positions.ids.copy())
 
     def runs(self) -> list[Run]:
-        return [write.run for write in self._current_index().writes]
+        return self._retrying(lambda index: [write.run for write in index.writes])
 
     def close(self) -> None:
         """Forget the maps; arrays that were handed out stay valid."""
@@ -152,16 +153,16 @@ class FolderStorage(Storage):
         return assemble(names, len(at), pieces)
 
     def _read_one(self, asked: int | str, cols: Any) -> Outputs | None:
-        index = self._current_index()
-        wanted = one_in_kind(asked, index.kind) if index.kind else None
-        at = -1 if wanted is None else index.positions.locate_one(wanted)
-        if at < 0:
-            return None
-        write = index.only_write
-        if write is None:
-            write, at = index.writes[index.owners[at]], int(index.rows[at])
-        names = write.specs if cols is None else (cols,) if isinstance(cols, str) else cols
         try:
+            index = self._current_index()
+            wanted = one_in_kind(asked, index.kind) if index.kind else None
+            at = -1 if wanted is None else index.positions.locate_one(wanted)
+            if at < 0:
+                return None
+            write = index.only_write
+            if write is None:
+                write, at = index.writes[index.owners[at]], int(index.rows[at])
+            names = write.specs if cols is None else (cols,) if isinstance(cols, str) else cols
             return Outputs({name: write.output(name)[at : at + 1].copy() for name in names})
         except (KeyError, FileNotFoundError):
             return None
@@ -195,16 +196,25 @@ class FolderStorage(Storage):
     def _looked_again(self, seen: _Seen, stamp: tuple[int, int]) -> _Seen:
         is_settled = time.time_ns() - stamp[0] > _SETTLED_NS
         names = _names_in(self._writes)
-        if names == seen.entries.keys():
+        if names == seen.names:
             return replace(seen, stamp=stamp, is_settled=is_settled)
-        entries = {}
-        for name in names:
-            try:
-                entries[name] = seen.entries.get(name) or load_entry(self._writes / name)
-            except FileNotFoundError:
-                if (self._writes / name).exists():
-                    raise
-        return _Seen(stamp, is_settled, entries, FolderIndex({_number(name): each for name, each in entries.items()}))
+        entries: dict[str, Write | Recall] = {}
+        for name in sorted(names, reverse=True):
+            entry = seen.entries.get(name) or self._loaded(name)
+            if entry:
+                entries[name] = entry
+            if isinstance(entry, Write) and entry.replaces_all:
+                break  # what is older does not count, be it damaged
+        index = FolderIndex({_number(name): each for name, each in entries.items()})
+        return _Seen(stamp, is_settled, names, entries, index)
+
+    def _loaded(self, name: str) -> Write | Recall | None:
+        try:
+            return load_entry(self._writes / name)
+        except FileNotFoundError:
+            if (self._writes / name).exists():
+                raise
+            return None  # another process has deleted it meanwhile
 
     @contextmanager
     def _alone(self) -> Iterator[Path]:
@@ -224,10 +234,8 @@ class FolderStorage(Storage):
             raise StorageError(
                 f"{self.folder / 'lock'} was held for {_LOCK_SECONDS} s; does another process hang while it writes?"
             ) from None
-        except FileNotFoundError:
-            raise
         except OSError as error:
-            raise StorageError(f"cannot write to {self.folder}: {error.strerror or error}") from error
+            raise StorageError(f"cannot write to {self.folder}: {error}") from error
 
     def _commit(self, aside: Path) -> None:
         """Move a write into place, which is the moment at which it counts; then delete what it replaced."""

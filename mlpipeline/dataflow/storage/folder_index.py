@@ -16,12 +16,12 @@ class FolderIndex:
     """The writes of a folder that count, and where each id is found; never changed.
 
     Args:
-        entries: writes and recalls by their number.
+        entries: writes and recalls by their number, from the last that replaced everything.
     """
 
     def __init__(self, entries: Mapping[int, Write | Recall]) -> None:
-        self.first = max((number for number, each in entries.items() if _replaces_all(each)), default=0)
-        counted = {number: entries[number] for number in sorted(entries) if number >= self.first}
+        counted = dict(sorted(entries.items()))
+        self.first = min(counted, default=0)
         self.numbers = [number for number, each in counted.items() if isinstance(each, Write)]
         self.writes: list[Write] = [each for each in counted.values() if isinstance(each, Write)]
         current = {number: number for number in self.numbers}
@@ -90,7 +90,3 @@ class FolderIndex:
 def names_of(writes: Sequence[Write]) -> dict[str, None]:
     """Return the names of all outputs."""
     return {name: None for write in writes for name in write.specs}
-
-
-def _replaces_all(entry: Write | Recall) -> bool:
-    return isinstance(entry, Write) and entry.replaces_all

@@ -1,0 +1,94 @@
+"""A write is there whole or not at all, whoever is killed; and processes may write at once."""
+
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from mlpipeline.dataflow.storage import open_storage
+
+pytest_plugins = ["tests.dataflow.postgres"]
+ROWS, BATCHES = 10_000, 6
+ENDLESS_WRITER = f"""
+import sys
+import numpy as np
+from mlpipeline.dataflow.storage import open_storage
+storage, turn = open_storage(sys.argv[1], "p", 1), int(sys.argv[2])
+while True:
+    turn += 1
+    values = np.full(({ROWS}, 50), turn)
+    print(turn, flush=True)
+    storage.write(range({ROWS}), {{"y": values, "z": values[:, 0]}}, key=str(turn))
+"""
+WRITER_OF_BATCHES = f"""
+import sys
+import numpy as np
+from mlpipeline.dataflow.storage import open_storage
+storage, number = open_storage(sys.argv[1], "p", 1), int(sys.argv[2])
+print("ready", flush=True)
+sys.stdin.readline()
+for batch in range({BATCHES}):
+    own = np.arange(10) + 1000 * number + 10 * batch
+    storage.write([*own, -1], {{"y": np.full((11, 3), number)}}, key=f"{{number}}-{{batch}}")
+"""
+
+
+@pytest.fixture(params=["folder", "sqlite", "postgres"])
+def where(request, tmp_path):
+    if request.param == "folder":
+        return str(tmp_path / "outputs")
+    return (
+        f"sqlite:///{tmp_path}/outputs.db" if request.param == "sqlite" else request.getfixturevalue("postgres_schema")
+    )
+
+
+def started(code, where, argument):
+    command = [sys.executable, "-W", "error", "-c", code, where, str(argument)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def killed_while_writing(where, share, begun):
+    """Let a process write again and again, kill it in the midst of a write, and return the turn of that write."""
+    with started(ENDLESS_WRITER, where, begun) as process:
+        assert int(process.stdout.readline()) == begun + 1
+        since = time.perf_counter()
+        turn = int(process.stdout.readline())
+        time.sleep(share * (time.perf_counter() - since))  # the time that the first write took is the measure
+        process.kill()
+    return turn
+
+
+def test_a_killed_write_is_there_whole_or_not_at_all(where):
+    turn = 0
+    for share in (0.4, 0.8):
+        turn = killed_while_writing(where, share, turn)
+        with open_storage(where, "p", 1) as storage:
+            found = storage.read()
+            value = found["z"][0]
+            assert (found["y"] == value).all()
+            assert (found["z"] == value).all()
+            assert value >= turn - 1
+            assert storage.runs()[-1].key == str(value)
+            assert len(storage.find(str(value), range(ROWS))["y"]) == ROWS
+            storage.write([0], {"y": np.zeros((1, 50), int), "z": [0]})  # nothing is locked or left in the way
+            assert storage.read(0)["z"] == 0
+
+
+def test_two_processes_write_at_once(where):
+    processes = [started(WRITER_OF_BATCHES, where, number) for number in (1, 2)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in processes:
+        process.communicate()
+        assert process.returncode == 0
+    with open_storage(where, "p", 1) as storage:
+        assert len(storage) == 2 * 10 * BATCHES + 1
+        for number in (1, 2):
+            assert (storage.read(1000 * number + np.arange(10 * BATCHES))["y"] == number).all()
+        keys = [f"{number}-{batch}" for number in (1, 2) for batch in range(BATCHES)]
+        assert sorted(run.key for run in storage.runs()) == sorted(keys)
