@@ -11,7 +11,7 @@ from mlpipeline.dataflow.layer import StatefulLayer
 from mlpipeline.dataflow.nodes import Application, Node
 from mlpipeline.dataflow.spec import Spec, shape_text
 
-_COLUMNS = ("node", "layer", "from", "shape", "dtype", "state", "values learned")
+_COLUMNS = ("node", "layer", "from", "shape", "dtype", "state", "values")
 
 
 def summarize(graph: Graph, fitted: Fitted | None, width: int = 120) -> str:
@@ -27,7 +27,7 @@ def summarize(graph: Graph, fitted: Fitted | None, width: int = 120) -> str:
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in _COLUMNS:
-        table.add_column(column, justify="right" if column == "values learned" else "left", overflow="fold")
+        table.add_column(column, justify="right" if column == "values" else "left", overflow="fold")
     for row in _rows(graph, fitted):
         table.add_row(*map(Text, row))
     console = Console(file=StringIO(), width=width, force_terminal=False, color_system=None, legacy_windows=False)

@@ -72,11 +72,6 @@ def test_a_column_that_turns_late_has_one_dtype_from_the_first_row_on(csv, usual
     assert_same(joined(CSVGenerator(path, batch_size=100)), whole)
 
 
-def test_a_block_is_not_read_in_pieces_of_different_dtypes(csv):
-    path = csv("c,pad\n" + "".join(f"{'x' if i == 3900 else '01'},{'p' * 150}\n" for i in range(4000)))
-    assert set(CSVData(path)["c"]) == {"01", "x"}
-
-
 def test_batches_end_with_a_short_one_and_begin_again(csv):
     generator = CSVGenerator(csv("n\n" + "\n".join(map(str, range(10)))), batch_size=4)
     for _ in range(2):
@@ -112,6 +107,15 @@ def test_arguments_of_read_csv_are_passed_on(csv):
     assert list(data) == ["0", "2"]
     assert_same(joined(CSVGenerator(path, 1, exclude_cols=["1"], **options)), data)
     assert list(CSVData(csv("a::b\n1::2\n"), sep="::")["b"]) == [2]
+
+
+def test_a_dtype_and_a_converter_of_the_caller_go_first(csv):
+    path = csv("c,id,i\n1,007,1\n2,008,2\n")
+    options = {"dtype": {"c": "float32"}, "converters": {"id": lambda text: text.strip("0")}}
+    data = CSVData(path, **options)
+    assert data["c"].dtype == np.float32
+    assert list(data["id"]) == ["7", "8"]
+    assert_same(joined(CSVGenerator(path, 1, **options)), data)
 
 
 def test_the_second_of_two_columns_of_one_name_gets_a_number(csv):

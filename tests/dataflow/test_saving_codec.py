@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+
 from mlpipeline.dataflow.layers import Whiten
-from mlpipeline.dataflow.saving import archive
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder
 from mlpipeline.dataflow.saving.trust import Trust
 from mlpipeline.errors import PipelineError
+from tests.dataflow.saved_files import through_a_file
 
 SCALARS = (
     st.none()
@@ -47,15 +48,6 @@ VALUES = st.recursive(
     ),
     max_leaves=6,
 )
-
-
-def through_a_file(value, path, trusted=()):
-    """Write a value into an archive, read it again."""
-    encoder = Encoder()
-    told = encoder.encode(value, "the value")
-    archive.write(path, {"format": 1, "value": told}, encoder.parts).replace(path)
-    document, parts = archive.read(path)
-    return Decoder(parts, Trust(trusted)).decode(document["value"])
 
 
 def same(one, other):

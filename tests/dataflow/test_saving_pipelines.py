@@ -8,11 +8,14 @@ import sys
 import zipfile
 from importlib import import_module
 
-import mlpipeline.dataflow
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+
+import mlpipeline.dataflow
 from mlpipeline.dataflow import Input, Pipeline, load_pipeline
 from mlpipeline.dataflow.explorers import Describe, Explorer
 from mlpipeline.dataflow.layer import Lambda, Layer, StatefulLayer, StatelessLayer
@@ -39,8 +42,6 @@ from mlpipeline.dataflow.observer import Observer
 from mlpipeline.dataflow.saving.allowed import LAYERS
 from mlpipeline.dataflow.saving.pipelines import file_name
 from mlpipeline.errors import PipelineError
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 
 HERE = __name__
 
@@ -186,7 +187,9 @@ def test_the_file_of_another_pipeline_is_never_replaced(tmp_path):
         small_pipeline(name="a", version="b-1").save(tmp_path, overwrite=True)
 
 
-@pytest.mark.parametrize("name", ["../up", "a/b", "a\\b", ".hidden", "nul\0", "a:b*c?", "100%", "ünï 數", "con.", "a\nb"])
+@pytest.mark.parametrize(
+    "name", ["../up", "a/b", "a\\b", ".hidden", "nul\0", "a:b*c?", "100%", "ünï 數", "con.", "a\nb"]
+)
 def test_any_name_stays_in_its_directory(name, tmp_path):
     path = small_pipeline(name=name, version="v/1").save(tmp_path / "here")
     assert path.parent == tmp_path / "here"

@@ -9,6 +9,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+
 from mlpipeline.dataflow import Input, Pipeline, load_pipeline
 from mlpipeline.dataflow.layer import Lambda, StatelessLayer
 from mlpipeline.dataflow.layers import Sklearn, Whiten
@@ -16,7 +18,7 @@ from mlpipeline.dataflow.saving import archive
 from mlpipeline.dataflow.saving.allowed import allowed
 from mlpipeline.dataflow.saving.trust import Trust
 from mlpipeline.errors import PipelineError
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from tests.dataflow.saved_files import changed
 
 HOSTILE = [
     "os:system",
@@ -56,14 +58,6 @@ def saved(tmp_path):
     x = Input("x", (2,))
     nodes = [Lambda(np.tanh)(x, "a"), Whiten()(x, "b")]
     return Pipeline(x, nodes, name="small").fit({"x": np.arange(8.0).reshape(4, 2)}).save(tmp_path)
-
-
-def changed(path, change):
-    """Write a file again after a change of its description and parts, as an attacker could."""
-    document, parts = archive.read(path)
-    change(document, parts)
-    archive.write(path, document, {name: bytes(part) for name, part in parts.items() if name != "README.txt"}).replace(path)
-    return path
 
 
 def named(told, kind):
@@ -202,8 +196,12 @@ def hostile_document(document, parts):
         "no kind": lambda: document["layers"][0]["arguments"].update(function={}),
         "a part that is not there": lambda: named(document, "array")[0].update(entry="arrays/99.npy"),
         "a part outside": lambda: named(document, "array")[0].update(entry="/etc/passwd"),
-        "a list as key": lambda: document["fitted"]["layers"][0]["metadata"].update(d={"is": "dict", "items": [[[], 1]]}),
-        "a layer within itself": lambda: document["layers"][0]["arguments"].update(function={"is": "layer", "number": 0}),
+        "a list as key": lambda: document["fitted"]["layers"][0]["metadata"].update(
+            d={"is": "dict", "items": [[[], 1]]}
+        ),
+        "a layer within itself": lambda: document["layers"][0]["arguments"].update(
+            function={"is": "layer", "number": 0}
+        ),
         "no inputs": lambda: document.pop("inputs"),
         "no text": lambda: document["inputs"][0].update(name=5),
         "a fit of what does not learn": lambda: document["fitted"]["layers"][0].update(application=0),

@@ -1,7 +1,9 @@
 """The files of a folder: maps, damage, leftovers, and how an earlier write becomes current."""
 
 import json
+import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -137,6 +139,14 @@ def test_a_folder_that_was_deleted_and_written_anew_is_read_anew(stored):
     stored.write(range(4), {"y": np.full((4, 2), 7.0)}, key="k")
     assert stored.read(1)["y"].tolist() == [[7.0, 7.0]]
     assert (stored.find("k", range(4))["y"] == 7).all()
+
+
+def test_changes_within_one_tick_of_the_file_systems_clock_are_seen(stored, tmp_path):
+    tick = time.time_ns() + 10**10
+    for value in range(5):  # each write adds a folder and deletes one, so that only their names tell
+        open_storage(tmp_path, "p", 1, overwrite=True).write([0], {"y": np.array([value])})
+        os.utime(stored.folder / "writes", ns=(tick, tick))
+        assert stored.read(0)["y"].tolist() == stored.read()["y"].tolist() == [value]
 
 
 def test_a_file_in_the_place_of_the_folder_is_an_error(tmp_path):

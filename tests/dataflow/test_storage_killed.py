@@ -1,5 +1,6 @@
 """A write is there whole or not at all, whoever is killed; and processes may write at once."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -21,6 +22,16 @@ while True:
     values = np.full(({ROWS}, 50), turn)
     print(turn, flush=True)
     storage.write(range({ROWS}), {{"y": values, "z": values[:, 0]}}, key=str(turn))
+"""
+WRITER_THAT_DIES = f"""
+import resource, signal, sys
+import numpy as np
+from mlpipeline.dataflow.storage import open_storage
+storage = open_storage(sys.argv[1], "p", 1)
+storage.write([0, 1], {{"y": np.zeros((2, 50))}}, key="small")
+signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the system ends the process at this byte of a file
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
+storage.write(range({ROWS}), {{"y": np.ones(({ROWS}, 50)), "z": np.ones({ROWS})}})
 """
 WRITER_OF_BATCHES = f"""
 import sys
@@ -74,6 +85,19 @@ def test_a_killed_write_is_there_whole_or_not_at_all(where):
             assert len(storage.find(str(value), range(ROWS))["y"]) == ROWS
             storage.write([0], {"y": np.zeros((1, 50), int), "z": [0]})  # nothing is locked or left in the way
             assert storage.read(0)["z"] == 0
+
+
+@pytest.mark.parametrize("limit", [10_000, 1_000_000])
+@pytest.mark.parametrize("where", ["folder", "sqlite"], indirect=True)
+def test_a_write_that_ends_at_some_byte_of_a_file_is_not_there(where, limit):
+    with started(WRITER_THAT_DIES, where, limit if "://" not in where else limit + 100_000) as process:
+        process.communicate()
+    assert process.returncode == -signal.SIGXFSZ
+    with open_storage(where, "p", 1) as storage:
+        assert [run.key for run in storage.runs()] == ["small"]
+        assert (storage.read()["y"] == np.zeros((2, 50))).all()
+        storage.write([5], {"y": np.ones((1, 50))})
+        assert storage.read([5, 0])["y"].sum() == 50
 
 
 def test_two_processes_write_at_once(where):

@@ -45,17 +45,22 @@ def test_integer_ids_are_the_keys_of_the_table_itself(tmp_path):
     assert "USING INTEGER PRIMARY KEY" in plan[3]
 
 
+def by_column(cursor, row):
+    return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
 def test_the_callers_connection_stays_as_it_is(lent):
-    lent.row_factory = sqlite3.Row
+    lent.row_factory = by_column
     lent.create_function("regexp", 2, lambda pattern, text: 42)
     with open_storage(lent, "p", 1) as storage:
         storage.write(range(4), {"y": VALUES}, key="k")
         np.testing.assert_array_equal(storage.read([3, 1])["y"], VALUES[[3, 1]])
+        np.testing.assert_array_equal(storage.read(3)["y"], VALUES[[3]])
         np.testing.assert_array_equal(storage.find("k", range(4))["y"], VALUES)
-    assert lent.row_factory is sqlite3.Row
+    assert lent.row_factory is by_column
     assert not lent.in_transaction
-    assert lent.execute('SELECT count(*) AS n FROM "p-1"').fetchone()["n"] == 4
-    assert lent.execute("SELECT 'a' REGEXP 'b'").fetchone()[0] == 42
+    assert lent.execute('SELECT count(*) AS n FROM "p-1"').fetchone() == {"n": 4}
+    assert lent.execute("SELECT 'a' REGEXP 'b' AS found").fetchone() == {"found": 42}
 
 
 def test_a_pending_transaction_in_memory_stays_pending():

@@ -196,8 +196,6 @@ def _completed(options: dict[str, Any]) -> dict[str, Any]:
     separator = completed.get("sep", completed.get("delimiter", ","))
     if separator is None or (len(separator) > 1 and separator != r"\s+"):
         completed.setdefault("engine", "python")  # the only one that knows these; pandas would warn
-    if completed.get("engine", "c") == "c":
-        completed["low_memory"] = False  # else pandas finds dtypes in pieces of its own choice
     if completed.get("parse_dates"):
         completed.setdefault("date_format", "ISO8601")  # else each block would guess its own
     return completed

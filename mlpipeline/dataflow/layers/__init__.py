@@ -30,6 +30,7 @@ from mlpipeline.dataflow.layers.shaping import (
 )
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.layers.text import RemoveStopwords
+from mlpipeline.dataflow.layers.torch_layer import Torch
 
 __all__ = [
     "Add",
@@ -65,6 +66,7 @@ __all__ = [
     "StaticDot",
     "Subtract",
     "TimeSeries",
+    "Torch",
     "Upsample",
     "Whiten",
 ]

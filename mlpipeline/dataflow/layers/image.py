@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,9 @@ class _Resized(StatelessLayer):
     """
 
     checks_itself = True
-    _weights: Any
+    _weights: Callable[[int, int], tuple[Array, Array]]  # old and new length -> positions and their shares
+    _is_wrong: Callable[[int, int], bool]  # whether an old length is nothing to make the new one of
+    _told: str
 
     def __init__(self, shape: Sequence[int]) -> None:
         given = tuple(shape) if isinstance(shape, Sequence) and not isinstance(shape, str) else ()
@@ -116,7 +119,15 @@ class _Resized(StatelessLayer):
 
     def _refusal(self, shape: Shape) -> str | None:
         """Return why images of this shape cannot be resized, or None."""
-        raise NotImplementedError
+        if len(shape) not in (2, 3):
+            expected = "(n, height, width) or (n, height, width, channels)"
+            return f"expected images, {expected}, but got {shape_text(shape)}"
+        for old, new in zip(shape, self.shape, strict=False):
+            if old is not None and type(self)._is_wrong(old, new):
+                return (
+                    f"{type(self).__name__} to {tuple(self.shape)} would {self._told}, for they are {shape_text(shape)}"
+                )
+        return None
 
 
 class Downsample(_Resized):
@@ -127,16 +138,8 @@ class Downsample(_Resized):
     """
 
     _weights = staticmethod(area_weights)
-
-    def _refusal(self, shape: Shape) -> str | None:
-        return _images_refusal(shape) or next(
-            (
-                f"Downsample to {tuple(self.shape)} would enlarge {shape_text(shape)}; use Upsample"
-                for old, new in zip(shape, self.shape, strict=False)
-                if old is not None and new > old
-            ),
-            None,
-        )
+    _is_wrong = staticmethod(operator.lt)
+    _told = "enlarge images; use Upsample"
 
 
 class Upsample(_Resized):
@@ -147,16 +150,8 @@ class Upsample(_Resized):
     """
 
     _weights = staticmethod(bilinear_weights)
-
-    def _refusal(self, shape: Shape) -> str | None:
-        return _images_refusal(shape) or next(
-            (
-                f"Upsample to {tuple(self.shape)} would shrink {shape_text(shape)}; use Downsample"
-                for old, new in zip(shape, self.shape, strict=False)
-                if old is not None and new < old
-            ),
-            None,
-        )
+    _is_wrong = staticmethod(operator.gt)
+    _told = "shrink images; use Downsample"
 
 
 def luminosity(images: Array) -> Array:
@@ -195,9 +190,3 @@ def _grey_spec(x: Spec, keep_dim: bool, dtype: np.dtype[Any] | None) -> Spec:
     if len(x.shape) != 3 or x.shape[2] not in (None, 3):
         raise PipelineError(f"expected images in colour, (n, height, width, 3), but got {shape_text(x.shape)}")
     return Spec((*x.shape[:2], 1) if keep_dim else x.shape[:2], dtype)
-
-
-def _images_refusal(shape: Shape) -> str | None:
-    if len(shape) in (2, 3):
-        return None
-    return f"expected images, (n, height, width) or (n, height, width, channels), but got {shape_text(shape)}"

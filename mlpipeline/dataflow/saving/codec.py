@@ -54,7 +54,8 @@ def kinds() -> Mapping[str, Kind]:
         torch_kinds,
     )
 
-    modules = (plain_kinds, array_kinds, layer_kind, name_kinds, torch_kinds, keras_models, estimators)
+    # Keras models on torch are torch modules too
+    modules = (plain_kinds, array_kinds, layer_kind, name_kinds, keras_models, torch_kinds, estimators)
     return {word: kind for module in modules for word, kind in module.KINDS.items()}
 
 

@@ -48,13 +48,16 @@ def save_pipeline(pipeline: Pipeline, directory: str | Path, overwrite: bool = F
     path = Path(directory) / file_name(pipeline.name, pipeline.version)
     encoder = Encoder()
     document = described(pipeline, encoder)
-    aside = archive.write(path, document, encoder.parts)
     try:
-        if path.exists() and not archive.same_bytes(path, aside):
-            _check_replaceable(path, pipeline, overwrite)
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+        aside = archive.write(path, document, encoder.parts)
+        try:
+            if path.exists() and not archive.same_bytes(path, aside):
+                _check_replaceable(path, pipeline, overwrite)
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise PipelineError(f"cannot write {path}: {error.strerror or error}") from error
     return path
 
 
