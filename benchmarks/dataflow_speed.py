@@ -20,7 +20,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from benchmarks.table import machine, print_table
+from benchmarks.table import print_table
 from mlpipeline.dataflow import Input, Pipeline, layers
 from mlpipeline.dataflow.plan import make_plan
 
@@ -30,13 +30,13 @@ ROWS = 100_000
 
 def main() -> None:
     rows = [*overhead(), *against_numpy(), *folding(), *caching(), *greyscale()]
-    print(f"Data pipelines, {machine()}\n")
-    print_table(["what", "measured", "beside", "ratio", "aim"], rows)
+    print_table("Data pipelines", ["what", "measured", "beside", "ratio", "aim"], rows)
 
 
 def overhead() -> list[list[str]]:
     """Time of a node on a tiny array beyond the same NumPy calls."""
-    node: Any = x = Input("x", (4,))
+    x = Input("x", (4,))
+    node: Any = x
     for i in range(NODES):
         node = layers.Lambda(np.negative)(node, "last" if i == NODES - 1 else None)
     pipeline = Pipeline(x, node)
@@ -119,7 +119,8 @@ def folding() -> list[list[str]]:
     """A chain of affine steps on 100,000 x 50, folded and not."""
     rng = np.random.default_rng(0)
     data = rng.normal(3, 2, (ROWS, 50))
-    node: Any = x = Input("x", (50,))
+    x = Input("x", (50,))
+    node: Any = x
     for i in range(8):
         node = layers.ScalarMultiply(1.0 + i / 10)(layers.Whiten()(node), "last" if i == 7 else None)
     pipeline = Pipeline(x, node).fit({"x": data})

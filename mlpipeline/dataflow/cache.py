@@ -125,7 +125,9 @@ def explain(prepared: Prepared, storage: Storage, values: Values, ids: Array) ->
     if not any(reasons.values()):
         changed = "the ids are others" if before["ids"] != run.parts["ids"] else "what was stored was replaced since"
         return Explanation(False, [(label, changed) for label in reasons])
-    return Explanation(False, [(label, reason or "needed by a layer that is computed") for label, reason in reasons.items()])
+    return Explanation(
+        False, [(label, reason or "needed by a layer that is computed") for label, reason in reasons.items()]
+    )
 
 
 def _reason(

@@ -70,7 +70,7 @@ def _by_name(inputs: Sequence[Input], needed: Collection[Node], data: Any, label
 def _dealt_out(inputs: Sequence[Input], data: Any) -> dict[str, Array]:
     """Deal the columns of a table out to inputs; a single input gets it whole."""
     table = as_array(data)
-    if table.ndim == 0 or table.dtype == object and not hasattr(data, "__len__"):
+    if table.ndim == 0 or (table.dtype == object and not hasattr(data, "__len__")):
         raise DataError(f"expected a dictionary of arrays by input name, a frame or an array, but got {data!r:.60}")
     if len(inputs) == 1:
         whole = table[:, 0] if table.ndim == 2 and table.shape[1] == 1 and inputs[0].spec.shape == () else table

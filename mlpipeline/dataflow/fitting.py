@@ -62,6 +62,7 @@ def fit_stream(graph: Graph, passes: Callable[[int], Iterator[Iterable[Values]]]
         graph: what to fit.
         passes: given how many passes are needed, gives as many iterables of batches.
         epochs: how many passes a layer that goes on learning is given; a statistic needs one.
+
     Raises:
         PipelineError: a layer cannot be fitted batch by batch.
         DataError: the stream is empty.
@@ -132,6 +133,7 @@ def passes_over(generator: Any, steps: int | None) -> Callable[[int], Iterator[I
     Args:
         generator: an iterable of batches, or a function that returns one.
         steps: batches in a pass; needed for one that never ends.
+
     Raises:
         PipelineError: the generator can be read once, and more passes are needed; or it never ends.
         DataError: it ended in the middle of a pass.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -175,7 +174,7 @@ def _is_table(spec: Spec | None) -> bool:
 def _computing(form: Form, specs: Mapping[Node, Spec]) -> Link:
     """Return the function that computes a form from the values of its sources."""
     if len(form.blocks) == 1 and len(form.blocks[0].terms) == 1:
-        node, affine = form.blocks[0].terms[0]
+        _, affine = form.blocks[0].terms[0]
         return _finishing(_single(affine), form)
     return _finishing(_several(form, specs), form)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Metric(Observer):
                 raise PipelineError(f"expected a node for each array of the function, but {told}") from None
         return Spec()
 
-    def observe(self, *arrays: Array) -> Any:
+    def observe(self, *arrays: Array, names: Sequence[str] = ()) -> Any:
         """Return what the function gives; one number is a float."""
         return _plain(self.function(*arrays, **self.kwargs))
 
@@ -87,7 +87,7 @@ class Accuracy(Observer):
             raise PipelineError(f"expected as many classes on both sides, but got {' and '.join(map(str, widths))}")
         return Spec()
 
-    def observe(self, *arrays: Array) -> float:
+    def observe(self, *arrays: Array, names: Sequence[str] = ()) -> float:
         """Return the part that is right, between 0 and 1.
 
         Args:

@@ -169,9 +169,7 @@ def _checked_shape(name: str, shape: Sequence[int | None] | int) -> Shape:
     if not isinstance(lengths, list | tuple) or not all(
         length is None or (isinstance(length, int | np.integer) and length > 0) for length in lengths
     ):
-        raise PipelineError(
-            f"input {name!r}: expected a shape like (48, 48, 3), of one observation, but got {shape!r}"
-        )
+        raise PipelineError(f"input {name!r}: expected a shape like (48, 48, 3), of one observation, but got {shape!r}")
     return tuple(None if length is None else int(length) for length in lengths)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -27,6 +28,11 @@ class Observer(StatelessLayer):
             raise PipelineError(f"{kind} needs a name to know its result by: {kind}(...)(nodes, 'name')")
         return super().__call__(nodes, name)
 
-    def observe(self, *arrays: Array) -> Any:
-        """Return what is seen in arrays of all observations."""
-        raise NotImplementedError
+    @abstractmethod
+    def observe(self, *arrays: Array, names: Sequence[str] = ()) -> Any:
+        """Return what is seen.
+
+        Args:
+            arrays: the values of the nodes over all observations.
+            names: of the nodes.
+        """

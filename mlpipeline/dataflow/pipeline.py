@@ -109,6 +109,7 @@ class Pipeline(PipelineEstimator):
             data: a dictionary of arrays by the inputs' names, labels included; or a frame or an array.
             y: the labels, where `data` is a frame or an array, as scikit-learn passes them.
             epochs: how often a layer that goes on learning sees the data.
+
         Raises:
             DataError: the data are not what the inputs describe, or there are none.
         """
@@ -143,7 +144,7 @@ class Pipeline(PipelineEstimator):
         passes = fitting.passes_over(generator, steps_per_epoch)
 
         def batches(count: int) -> Iterator[Iterable[fitting.Values]]:
-            return (map(lambda item: self._fit_values(*batch_of(item)), one) for one in passes(count))
+            return ((self._fit_values(*batch_of(item)) for item in one) for one in passes(count))
 
         self.fitted = fitting.fit_stream(self.graph, batches, _checked_epochs(epochs))
         return self
@@ -156,6 +157,7 @@ class Pipeline(PipelineEstimator):
             index: an id for each observation, integers or texts, under which the storage keeps its
                 outputs; without one the index of a pandas frame, or 0, 1, ...
         Returns: Outputs, by name and by position; or the frame that `set_output` asked for.
+
         Raises:
             PipelineError: the pipeline is not fitted yet.
             DataError: the data are not what the inputs describe.
@@ -234,7 +236,7 @@ class Pipeline(PipelineEstimator):
 
     def summary(self) -> str:
         """Return a table of the nodes: layer, parents, shape, and what was learned."""
-        from mlpipeline.dataflow.summary import summarize
+        from mlpipeline.dataflow.drawing import summarize
 
         return summarize(self.graph, self.fitted)
 
@@ -242,25 +244,30 @@ class Pipeline(PipelineEstimator):
         """Draw the graph into a file, .svg or .png."""
         from mlpipeline.dataflow.drawing import draw
 
-        draw(self.graph, self.fitted, path)
-        return Path(path)
+        return draw(self.graph, self.fitted, path, self._title)
 
     def to_mermaid(self) -> str:
         """Return the graph as a Mermaid flowchart, for documents."""
-        from mlpipeline.dataflow.mermaid import to_mermaid
+        from mlpipeline.dataflow.drawing import to_mermaid
 
         return to_mermaid(self.graph, self.fitted)
 
-    def _repr_svg_(self) -> str:
+    def _repr_svg_(self) -> str | None:
         from mlpipeline.dataflow.drawing import to_svg
 
-        return to_svg(self.graph, self.fitted)
+        try:
+            return to_svg(self.graph, self.fitted, self._title)
+        except PipelineError:  # the packages for pictures are not installed: a notebook shows the text below
+            return None
+
+    @property
+    def _title(self) -> str:
+        return self.name if self.version is None else f"{self.name} {self.version}"
 
     def __repr__(self) -> str:
-        version = "" if self.version is None else f" {self.version}"
         takes = ", ".join(str(node.name) for node in self.graph.inputs)
         gives = ", ".join(str(node.name) for node in self.graph.outputs)
-        return f"<Pipeline {self.name}{version}: {takes} -> {gives}{'' if self.fitted else ', not fitted'}>"
+        return f"<Pipeline {self._title}: {takes} -> {gives}{'' if self.fitted else ', not fitted'}>"
 
     def _fit_values(self, data: Any, labels: Any = None) -> fitting.Values:
         return arranged(self.graph.inputs, self._needed_to_fit, data, labels)

@@ -90,7 +90,9 @@ class PipelineEstimator(ABC):
             if key in made_with:
                 made_with[key] = value
                 continue
-            name = max((label for label in self.graph.labels.values() if key.startswith(f"{label}__")), key=len, default="")
+            name = max(
+                (label for label in self.graph.labels.values() if key.startswith(f"{label}__")), key=len, default=""
+            )
             if not name:
                 raise PipelineError(
                     f"{key} is not a parameter{did_you_mean(key, self.get_params())}; expected node__parameter=value"

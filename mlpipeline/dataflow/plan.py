@@ -15,7 +15,6 @@ from mlpipeline.dataflow.running import checked_results, told_where
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import PipelineError
 
-
 PlannedStep = tuple[Application, Callable[..., Any], Sequence[Any], Any]  # whose, compute, sources, target
 
 
@@ -98,9 +97,7 @@ def fitted_layer(application: Application, layers: Mapping[Application, Layer]) 
     return layer
 
 
-def layer_steps(
-    application: Application, layer: Layer, compute: Callable[..., Any]
-) -> list[PlannedStep]:
+def layer_steps(application: Application, layer: Layer, compute: Callable[..., Any]) -> list[PlannedStep]:
     """Return the steps of one layer: one, or one more for each of several outputs."""
     if not layer.checks_itself:
         compute = checking(application, compute)
@@ -128,9 +125,7 @@ def _picker(position: int) -> Callable[[Sequence[Array]], Array]:
     return lambda results: results[position]
 
 
-def _with_dead(
-    steps: Sequence[PlannedStep], kept: set[Node]
-) -> Iterable[Step]:
+def _with_dead(steps: Sequence[PlannedStep], kept: set[Node]) -> Iterable[Step]:
     uses: Counter[Any] = Counter(source for _, _, sources, _ in steps for source in set(sources))
     for _, compute, sources, target in steps:
         dead = [] if uses[target] or target in kept else [target]

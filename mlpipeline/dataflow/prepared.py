@@ -101,22 +101,25 @@ class Prepared:
         needed = inputs_of(looked_at, with_labels=False)
         plan = make_plan(looked_at, self.layers, streamed=True)
         gathered: dict[Node, list[Array]] = {node: [] for node in looked_at}
-        for data, labels in batches:
-            values = plan.run(self.arrange(data, needed, labels))
+        for data, y in batches:
+            values = plan.run(self.arrange(data, needed, y))
             for node in looked_at:
                 gathered[node].append(values[node])
         if any(not arrays for arrays in gathered.values()):
             raise DataError("the generator gave no batch: expected at least one")
         whole = {node: arrays[0] if len(arrays) == 1 else np.concatenate(arrays) for node, arrays in gathered.items()}
-        return {str(each.outputs[0].name): _observed(each, whole) for each in applications}
+        labels = self.graph.labels
+        return {
+            labels[each.outputs[0]]: _observed(each, whole, [labels[n] for n in each.inputs]) for each in applications
+        }
 
 
-def _observed(application: Application, values: Values) -> Any:
+def _observed(application: Application, values: Values, names: Sequence[str]) -> Any:
     observer = application.layer
     if not isinstance(observer, Observer):
         raise PipelineError(f"{application} is neither a metric nor an explorer")
     with told_where(application):
-        return observer.observe(*(values[node] for node in application.inputs))
+        return observer.observe(*(values[node] for node in application.inputs), names=names)
 
 
 def _learns(application: Application) -> bool:

@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from mlpipeline.dataflow.boxes import Link, make_boxes, make_links
 from mlpipeline.dataflow.drawing import draw, to_svg
-from mlpipeline.dataflow.drawing_layout import GAP, WIDEST, layers_of, place
-from mlpipeline.dataflow.drawing_text import printable, shortened, width_of
+from mlpipeline.dataflow.drawing.boxes import Link, make_boxes, make_links
+from mlpipeline.dataflow.drawing.layout import GAP, WIDEST, layers_of, place
+from mlpipeline.dataflow.drawing.text import printable, shortened, width_of
 from mlpipeline.dataflow.graph import Graph, make_graph
 from mlpipeline.dataflow.layer import Lambda
 from mlpipeline.dataflow.nodes import Input

@@ -153,7 +153,10 @@ def test_metrics_over_batches_equal_those_of_the_whole() -> None:
     pipeline = Pipeline(
         [truth, prediction],
         layers.ScalarMultiply(1)(prediction, "same"),
-        [metrics.Metric(roc_auc_score)([truth, prediction], "auc"), metrics.Accuracy()([truth, prediction], "accuracy")],
+        [
+            metrics.Metric(roc_auc_score)([truth, prediction], "auc"),
+            metrics.Accuracy()([truth, prediction], "accuracy"),
+        ],
     )
     rng = np.random.default_rng(1)
     data = {"truth": rng.integers(0, 2, 50), "prediction": rng.random(50)}

@@ -46,7 +46,7 @@ def test_a_circle_is_an_error_that_shows_it() -> None:
     first = layers.ScalarMultiply(2)(x, "first")
     second = layers.ScalarMultiply(2)(first, "second")
     first.application.inputs = first.application.features = (second,)
-    with pytest.raises(PipelineError, match="in a circle: .*'first'.*'second'"):
+    with pytest.raises(PipelineError, match=r"in a circle: .*'first'.*'second'"):
         Pipeline(x, second)
 
 

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 from mlpipeline.dataflow.io import SQLData, SQLGenerator
 from mlpipeline.dataflow.io.source import BLOCK_BYTES
 from mlpipeline.errors import DataError
-from tests.dataflow.postgres import postgres_url  # noqa: F401  (a fixture)
 
 TABLE = """
 CREATE SCHEMA "raw data";
@@ -22,7 +21,7 @@ NAME = "raw data.My Table"
 
 
 @pytest.fixture
-def engine(postgres_url):  # noqa: F811
+def engine(postgres_url):
     made = sa.create_engine(postgres_url)
     with made.begin() as connected:
         connected.exec_driver_sql('DROP SCHEMA IF EXISTS "raw data" CASCADE')

@@ -89,7 +89,9 @@ def test_a_change_in_the_code_or_in_what_it_uses_changes_the_key(old: str, new: 
 
 
 def test_a_comment_does_not_change_the_key() -> None:
-    assert content_key(function_from(STEP)) == content_key(function_from(STEP.replace("LIMIT = 3", "# three\nLIMIT = 3")))
+    assert content_key(function_from(STEP)) == content_key(
+        function_from(STEP.replace("LIMIT = 3", "# three\nLIMIT = 3"))
+    )
 
 
 def test_a_value_that_a_function_closes_over_is_part_of_it() -> None:

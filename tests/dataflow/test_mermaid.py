@@ -6,10 +6,10 @@ import re
 import numpy as np
 import pytest
 
-from mlpipeline.dataflow.boxes import make_boxes
+from mlpipeline.dataflow.drawing.boxes import make_boxes
+from mlpipeline.dataflow.drawing.mermaid import escaped, to_mermaid
 from mlpipeline.dataflow.graph import make_graph
 from mlpipeline.dataflow.layer import Lambda
-from mlpipeline.dataflow.mermaid import escaped, to_mermaid
 from mlpipeline.dataflow.nodes import Input
 from tests.dataflow.graphs import large, small, small_fitted
 

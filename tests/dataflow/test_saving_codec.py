@@ -126,7 +126,7 @@ def nested():
 
 @pytest.mark.parametrize("function", [lambda x: x, nested()])
 def test_a_function_that_cannot_be_found_again_is_refused(function):
-    with pytest.raises(PipelineError, match="node 'a', parameter f: .* cannot be found again.*at module level"):
+    with pytest.raises(PipelineError, match=r"node 'a', parameter f: .* cannot be found again.*at module level"):
         Encoder().encode(function, "node 'a', parameter f")
 
 

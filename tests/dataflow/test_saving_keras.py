@@ -98,7 +98,7 @@ def test_a_local_class_in_a_model_is_refused_when_saving(tmp_path):
         def call(self, x):
             return x
 
-    with pytest.raises(PipelineError, match="parameter model: the class .*Local"):
+    with pytest.raises(PipelineError, match=r"parameter model: the class .*Local"):
         pipeline_of(model_of(Local())).save(tmp_path)
 
 

@@ -224,7 +224,8 @@ def test_every_kind_of_graph_survives(data, tmp_path):
     assert loaded.evaluate(data) == {"f1": 1.0}
     assert loaded.version == 3
     applied = [each.layer for each in loaded.graph.applications if isinstance(each.layer, Whiten)]
-    assert len(applied) == 2 and applied[0] is applied[1]
+    assert len(applied) == 2
+    assert applied[0] is applied[1]
     assert loaded.graph.inputs[1].spec == y.spec
 
 

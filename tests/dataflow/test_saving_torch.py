@@ -5,13 +5,13 @@ import functools
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from mlpipeline.dataflow import Input, Pipeline, load_pipeline
 from mlpipeline.dataflow.layers import Torch
 from mlpipeline.errors import PipelineError
-
 from tests.dataflow import saved_files
 from tests.dataflow.saved_files import through_a_file
-from torch import nn
 
 RNG = np.random.default_rng(0)
 DATA = {"x": RNG.normal(size=(30, 8)).astype("f4"), "y": RNG.integers(0, 3, 30)}
@@ -57,7 +57,13 @@ def pipeline_of(module, loss="cross_entropy", **arguments):
 
 @pytest.mark.parametrize(
     ("module", "trusted"),
-    [(plain(), []), (Net(7), [Net]), (make_silent, [make_silent]), (Net, [f"{__name__}.Net"]), (functools.partial(Net, 4), [Net])],
+    [
+        (plain(), []),
+        (Net(7), [Net]),
+        (make_silent, [make_silent]),
+        (Net, [f"{__name__}.Net"]),
+        (functools.partial(Net, 4), [Net]),
+    ],
 )
 def test_a_trained_module_gives_the_same(module, trusted, tmp_path):
     pipeline = pipeline_of(module).fit(DATA)
@@ -65,7 +71,8 @@ def test_a_trained_module_gives_the_same(module, trusted, tmp_path):
     state = torch.get_rng_state()
     loaded = load_pipeline(path, trusted=trusted)
     assert torch.equal(state, torch.get_rng_state())
-    np.testing.assert_array_equal(loaded.transform({"x": DATA["x"]})["out"], pipeline.transform({"x": DATA["x"]})["out"])
+    features = {"x": DATA["x"]}
+    np.testing.assert_array_equal(loaded.transform(features)["out"], pipeline.transform(features)["out"])
     assert loaded.save(tmp_path / "again").read_bytes() == path.read_bytes()
     again = loaded.fit(DATA).transform(DATA)["out"]
     np.testing.assert_array_equal(again, pipeline.fit(DATA).transform(DATA)["out"])
@@ -100,7 +107,7 @@ MODULES = [
     nn.RNN(3, 4, nonlinearity="relu"),
     nn.MultiheadAttention(4, 2, dropout=0.1, batch_first=True),
     nn.ModuleDict({"a": nn.Linear(2, 2), "b": nn.ModuleList([nn.PReLU(3, 0.1), nn.Softmax(dim=1)])}),
-    nn.Sequential(nn.Flatten(2), nn.Unflatten(1, (2, 3)), nn.Upsample(scale_factor=2, mode="nearest"), nn.MaxPool2d(2, 1)),
+    nn.Sequential(nn.Flatten(2), nn.Unflatten(1, (2, 3)), nn.Upsample(scale_factor=2), nn.MaxPool2d(2, 1)),
     nn.Linear(3, 2, dtype=torch.float64),
     nn.Linear(3, 2, dtype=torch.bfloat16).eval(),
 ]
@@ -116,7 +123,9 @@ def test_modules_come_back_as_they_are(module, tmp_path):
         assert name == other and tensor.dtype == came.dtype and torch.equal(tensor, came)
 
 
-@pytest.mark.parametrize("value", [torch.arange(3), torch.float16, torch.device("cpu"), torch.ones(2, dtype=torch.bfloat16)])
+@pytest.mark.parametrize(
+    "value", [torch.arange(3), torch.float16, torch.device("cpu"), torch.ones(2, dtype=torch.bfloat16)]
+)
 def test_values_of_torch_come_back(value, tmp_path):
     back = through_a_file({"value": value}, tmp_path / "value.pkl")["value"]
     assert torch.equal(back, value) if isinstance(value, torch.Tensor) else back == value
@@ -141,7 +150,7 @@ def changed():
         (changed(), "Net cannot be made again from its attributes"),
         (tied(8), "share their memory"),
         (nn.TransformerEncoderLayer(8, 2), "cannot be made again"),
-        (nn.utils.parametrizations.weight_norm(nn.Linear(8, 3)), "the value",
+        (nn.utils.parametrizations.weight_norm(nn.Linear(8, 3)), "the value"),
     ],
 )
 def test_a_module_that_would_not_come_back_is_refused(module, message, tmp_path):
@@ -156,7 +165,7 @@ def test_a_module_that_would_not_come_back_is_refused(module, message, tmp_path)
         (lambda told, parts: told["made"]["children"][0][1].update({"class": "torch:load"}), "names torch.load"),
         (lambda told, parts: told["made"]["children"][0][1].update({"class": "torch.optim:Adam"}), "no torch module"),
         (lambda told, parts: told["made"]["children"][0][1]["arguments"].update(in_features=10**9), "should be there"),
-        (lambda told, parts: told["made"]["children"].append(["more", told["made"]["children"][0][1]]), "should be there"),
+        (lambda told, parts: told["made"]["children"].append(["x", told["made"]["children"][0][1]]), "should be there"),
         (lambda told, parts: parts.update({told["entry"]: b"\xff" * 8 + b"{}"}), "damaged|does not fit"),
         (lambda told, parts: told.pop("entry"), "damaged"),
         (lambda told, parts: told.update(maker={"is": "name", "name": "numpy:mean"}, made=None), "damaged|cannot"),

@@ -5,11 +5,11 @@ import pytest
 import torch
 from sklearn.linear_model import LinearRegression
 
-from mlpipeline.dataflow.captions import count_values, layer_caption, value_captions
+from mlpipeline.dataflow.drawing.captions import count_values, layer_caption, value_captions
+from mlpipeline.dataflow.drawing.summary import summarize
 from mlpipeline.dataflow.graph import Fitted, make_graph
 from mlpipeline.dataflow.layer import Lambda
 from mlpipeline.dataflow.nodes import Input
-from mlpipeline.dataflow.summary import summarize
 from tests.dataflow.graphs import Center, Nearest, large, small, small_fitted
 
 

@@ -33,9 +33,10 @@ def test_module_learns_classes_and_the_callers_stays_as_it_was():
     before = copy.deepcopy(net.state_dict())
     node = Torch(net, "cross_entropy", learning_rate=0.02, method="classes")([Input("x", 4), Input("y")], "out")
     trained = fitted(node.application, [X, CLASSES], 20)
-    assert (trained.compute(X) == CLASSES).mean() > 0.9
     assert all((before[key] == net.state_dict()[key]).all() for key in before)
     assert net.training
+    assert not trained.metadata["module"].training
+    assert (trained.compute(X) == CLASSES).mean() > 0.9
     assert list(trained.metadata) == ["module"]
     assert node.application.layer.metadata == {}
 
@@ -126,6 +127,18 @@ def test_stream_of_batches_takes_the_steps_of_the_optimizer():
         ).backward()
         steps.step()
     assert torch.equal(layer.metadata["module"].weight, by_hand.weight)
+
+
+def test_dropout_differs_from_one_batch_of_a_stream_to_the_next():
+    class Noted(nn.Linear):
+        def forward(self, x):
+            self.drawn = [*getattr(self, "drawn", []), torch.rand(()).item()]
+            return super().forward(x)
+
+    layer = Torch(Noted(4, 1), "mse").unfitted_copy()
+    for _ in range(3):
+        layer.learn_more(X, VALUES)
+    assert len(set(layer.metadata["module"].drawn)) == 3
 
 
 def test_whole_numbers_reach_an_embedding_and_floats_the_rest():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import StatefulLayer
-from mlpipeline.dataflow.spec import Array, Shape, Spec, as_working, shape_text, working_dtype
+from mlpipeline.dataflow.spec import Array, Spec, as_working, working_dtype
 from mlpipeline.errors import DataError, PipelineError
 
 
@@ -66,13 +66,3 @@ def check_axis(axis: int, layer: str) -> None:
         raise PipelineError(f"{layer}: expected axis as an integer, but got {axis!r}")
     if axis == 0:
         raise PipelineError(f"{layer}: axis=0 is the observations; expected an axis behind them")
-
-
-def known_size(shape: Shape | None) -> int | None:
-    """Return how many values an observation of this shape has, None where a length is not known."""
-    return Spec(shape).size
-
-
-def no_such_shape(expected: str, shape: Shape | None) -> PipelineError:
-    """Return the error for a node whose observations have another shape than a layer works on."""
-    return PipelineError(f"expected {expected}, but got {shape_text(shape)}")

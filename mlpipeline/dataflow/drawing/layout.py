@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from mlpipeline.dataflow.boxes import Link
-from mlpipeline.dataflow.plotting import plot_module
+from mlpipeline.dataflow.drawing.boxes import Link
+from mlpipeline.dataflow.pictures import plot_module
 
 WIDEST = 12  # boxes beside each other; a wider row becomes several
 GAP = 28.0  # between boxes beside each other; half of it beside an arrow

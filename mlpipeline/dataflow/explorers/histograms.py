@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.columns import Column, is_missing
+from mlpipeline.dataflow.explorers.columns import Column, is_missing
 from mlpipeline.dataflow.spec import Array
 
 MOST_BINS = 100  # that "auto" makes: a value far out would make millions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlpipeline.dataflow.plotting import plot_module
+from mlpipeline.dataflow.pictures import plot_module
 
 _BLUE = "#0072b2"
 _MOST_HISTOGRAMS = 24

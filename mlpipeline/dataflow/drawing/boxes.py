@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mlpipeline.dataflow.captions import layer_caption, spec_caption, spec_of, state_caption
+from mlpipeline.dataflow.drawing.captions import layer_caption, spec_caption, spec_of, state_caption
 from mlpipeline.dataflow.graph import Fitted, Graph
 from mlpipeline.dataflow.layer import StatefulLayer
 from mlpipeline.dataflow.nodes import Application, Input, Node

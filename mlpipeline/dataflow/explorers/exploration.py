@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from mlpipeline.dataflow.plotting import as_png, checked_suffix, plot_module, write_picture
+from mlpipeline.dataflow.pictures import as_png, checked_suffix, plot_module, write_picture
 from mlpipeline.errors import PipelineError
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from io import StringIO
 
-from mlpipeline.dataflow.captions import count_values, layer_caption, spec_of, value_captions
-from mlpipeline.dataflow.drawing_text import printable
+from mlpipeline.dataflow.drawing.captions import count_values, layer_caption, spec_of, value_captions
+from mlpipeline.dataflow.drawing.text import printable
 from mlpipeline.dataflow.graph import Fitted, Graph
 from mlpipeline.dataflow.layer import StatefulLayer
 from mlpipeline.dataflow.nodes import Application, Node

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
-from mlpipeline.dataflow.boxes import INK, LINE, ROLES, Box, Link, make_boxes, make_links
-from mlpipeline.dataflow.drawing_layout import Placement, place
-from mlpipeline.dataflow.drawing_text import printable, shortened, width_of
+from mlpipeline.dataflow.drawing.boxes import INK, LINE, ROLES, Box, Link, make_boxes, make_links
+from mlpipeline.dataflow.drawing.layout import Placement, place
+from mlpipeline.dataflow.drawing.text import printable, shortened, width_of
 from mlpipeline.dataflow.graph import Fitted, Graph
-from mlpipeline.dataflow.plotting import as_png, checked_suffix, write_picture
+from mlpipeline.dataflow.pictures import as_png, checked_suffix, write_picture
 
 _FONT = "system-ui, 'Segoe UI', 'Helvetica Neue', Arial, 'DejaVu Sans', sans-serif"
 _MARGIN = 16.0

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mlpipeline.dataflow.boxes import INK, ROLES, Box, make_boxes, make_links
-from mlpipeline.dataflow.drawing_text import printable
+from mlpipeline.dataflow.drawing.boxes import INK, ROLES, Box, make_boxes, make_links
+from mlpipeline.dataflow.drawing.text import printable
 from mlpipeline.dataflow.graph import Fitted, Graph
 
 _PLAIN = frozenset(" ,()")

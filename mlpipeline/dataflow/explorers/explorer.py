@@ -1,4 +1,4 @@
-"""Explorers: looks at the values of nodes; only `explore` computes them."""
+"""Explorer, and what there is of them: Describe, Histogram, Scatter, Correlate."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.columns import Column, columns_of, numeric_columns
-from mlpipeline.dataflow.description import describe_columns
-from mlpipeline.dataflow.exploration import Exploration, counted
-from mlpipeline.dataflow.histograms import bins_of
+from mlpipeline.dataflow.explorers.columns import Column, columns_of, numeric_columns
+from mlpipeline.dataflow.explorers.description import describe_columns
+from mlpipeline.dataflow.explorers.exploration import Exploration, counted
+from mlpipeline.dataflow.explorers.histograms import bins_of
 from mlpipeline.dataflow.observer import Observer
 from mlpipeline.dataflow.spec import Array, Spec, is_numeric, shape_text
 from mlpipeline.errors import DataError, PipelineError
@@ -24,16 +24,17 @@ class Explorer(Observer):
 
     role = "explorers"
 
-    def observe(self, *arrays: Array, names: Sequence[str] | None = None) -> Any:
+    def observe(self, *arrays: Array, names: Sequence[str] = ()) -> Any:
         """Return what is seen in arrays of all observations.
 
         Args:
-            names: what to call the arrays; without them their columns are numbered.
+            arrays: the values of the nodes.
+            names: of the nodes; without them columns are numbered.
         Raises: DataError: there are no observations.
         """
         if arrays[0].size == 0:
             raise DataError("there are no observations to look at")
-        return self.look(columns_of(arrays, names), *arrays)
+        return self.look(columns_of(arrays, names or None), *arrays)
 
     def look(self, columns: list[Column], *arrays: Array) -> Any:
         """Return what is seen.
@@ -76,7 +77,7 @@ class Histogram(Explorer):
         self.bins = bins
 
     def look(self, columns: list[Column], *arrays: Array) -> Exploration:
-        from mlpipeline.dataflow.charts import histograms
+        from mlpipeline.dataflow.explorers.charts import histograms
 
         data = bins_of(columns, self.bins)
         missing = sum(column.missing for column in columns)
@@ -108,7 +109,7 @@ class Scatter(Explorer):
         return Spec()
 
     def look(self, columns: list[Column], *arrays: Array) -> Exploration:
-        from mlpipeline.dataflow.charts import scatter
+        from mlpipeline.dataflow.explorers.charts import scatter
 
         if len(columns) < 2:
             raise PipelineError("expected two columns, x and y, but got one")
@@ -143,8 +144,8 @@ class Correlate(Explorer):
         return Spec()
 
     def look(self, columns: list[Column], *arrays: Array) -> Exploration:
-        from mlpipeline.dataflow.charts import heat_map
-        from mlpipeline.dataflow.correlations import correlations
+        from mlpipeline.dataflow.explorers.charts import heat_map
+        from mlpipeline.dataflow.explorers.correlations import correlations
 
         if len(columns) > _MOST_COLUMNS:
             raise PipelineError(

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.columns import Column, is_missing
+from mlpipeline.dataflow.explorers.columns import Column, is_missing
 from mlpipeline.dataflow.spec import Array
 
 _NUMBERS = ["count", "missing", "unique", "mean", "std", "min", "25%", "50%", "75%", "max"]
