@@ -1,6 +1,6 @@
 """What a data pipeline costs beside NumPy written by hand, and beside scikit-learn's; medians in one run.
 
-    python -m benchmarks.dataflow_speed
+Usage: python -m benchmarks.dataflow_speed
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def numpy_classifier(pipeline: Pipeline) -> Callable[[Any, Any], Any]:
     learned = pipeline.layer("Whiten_1").metadata
     pca = pipeline.layer("Sklearn_1").metadata["estimator"]
     regression = pipeline.layer("probability").metadata["estimator"]
-    mean, deviation = learned_moments(learned)
+    mean, deviation = learned["mean"], learned["std"]
     classes = np.arange(10)
 
     def by_hand(numbers: Any, kinds: Any) -> Any:

@@ -136,8 +136,7 @@ class Maybe(StatelessLayer):
         if changed.shape != x[chosen].shape:
             raise DataError(f"maybe: expected a result of shape {x[chosen].shape}, but got {changed.shape}")
         result = x.astype(np.result_type(x, changed))
-        if chosen is drawn:
-            result[drawn] = changed
+        result[drawn] = changed  # nothing, where none was drawn
         return result
 
 

@@ -90,7 +90,8 @@ def test_losses_optimizers_and_frozen_weights_survive(tmp_path):
     optimizer = functools.partial(torch.optim.SGD, momentum=0.5)
     loaded = load_pipeline(pipeline_of(plain(), loss, optimizer=optimizer).save(tmp_path))
     layer = loaded.graph.applications[0].layer
-    assert (layer.loss.weight == loss.weight).all() and layer.loss.label_smoothing == 0.1
+    assert torch.equal(layer.loss.weight, loss.weight)
+    assert layer.loss.label_smoothing == 0.1
     assert layer.optimizer.func is torch.optim.SGD
     assert [each.requires_grad for each in layer.module.parameters()] == [False, True, True, True, True]
     assert loaded.fit(DATA).fitted is not None
@@ -120,7 +121,8 @@ def test_modules_come_back_as_they_are(module, tmp_path):
     assert getattr(back, "mode", None) == getattr(module, "mode", None)
     assert [each.training for each in back.modules()] == [each.training for each in module.modules()]
     for (name, tensor), (other, came) in zip(module.state_dict().items(), back.state_dict().items(), strict=True):
-        assert name == other and tensor.dtype == came.dtype and torch.equal(tensor, came)
+        assert (name, tensor.dtype) == (other, came.dtype)
+        assert torch.equal(tensor, came)
 
 
 @pytest.mark.parametrize(

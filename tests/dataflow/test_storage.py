@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from mlpipeline.dataflow.storage import open_storage
 from mlpipeline.errors import StorageError
 
-pytest_plugins = ["tests.dataflow.postgres"]
 KINDS = ["folder", "sqlite", "connection", "memory", "postgres"]
 DTYPES = ["bool", "float16", "float32", "float64", ">f8", "int8", "uint64", "complex64", "U3", "S4", "M8[ns]", "m8[s]"]
 
@@ -53,11 +52,6 @@ def test_values_come_back_with_their_dtype_and_shape(opened):
         for name, values in (whole | flat).items():
             assert found[name].dtype == values.dtype
             np.testing.assert_array_equal(found[name], values[at], err_msg=name)
-
-
-def test_strings_in_an_object_array_come_back_as_an_array_of_text(opened):
-    opened().write(["a", "b"], {"y": np.array(["long text", "ü"], object)})
-    np.testing.assert_array_equal(opened().read()["y"], np.array(["long text", "ü"]))
 
 
 def test_zero_rows_keep_dtype_and_shape(opened):
@@ -173,33 +167,6 @@ def test_integers_beside_texts_are_refused_and_nothing_is_written(opened):
     assert len(storage.runs()) == 1
 
 
-@pytest.mark.parametrize(
-    ("ids", "values", "message"),
-    [
-        ([1, 2, 1, 2, 3], table(5), "1, 2 came more than once"),
-        (["a", "a"], table(2), "'a' came more than once"),
-        ([1, 2], table(3), "expected 2 rows"),
-        ([1], np.array([{}], object), "objects are not stored.*dict"),
-        ([1], np.array([None], object), "objects are not stored.*NoneType"),
-        ([1], np.zeros(1, [("a", "f4")]), "cannot be stored"),
-        ([1.5], table(1), "expected integers of 64 bits or strings, but got float64"),
-        ([True], table(1), "bool"),
-        ([2**63], table(1), "64 bits"),
-        ([2**70], table(1), "64 bits"),
-        (["a\0b"], table(1), "NUL"),
-        (np.array(["a\0"], object), table(1), "NUL"),
-        (["\ud800"], table(1), "half of a pair"),
-        ([[1]], table(1), "shape"),
-        (["a", 1.5], table(2), "1.5 of type float"),
-    ],
-)
-def test_what_cannot_be_stored_is_refused_before_anything_is_written(tmp_path, ids, values, message):
-    storage = open_storage(tmp_path, "p", 1)
-    with pytest.raises(StorageError, match=message):
-        storage.write(ids, {"y": values})
-    assert not list(tmp_path.iterdir())
-
-
 def test_a_find_gives_the_write_of_the_key_for_the_same_ids_only(opened):
     opened().write(["b", "a"], {"y": table(2), "z": np.array(["p", "q"])}, key="k", parts={"code": ["f", 1]})
     storage = opened()
@@ -298,14 +265,9 @@ def test_the_callers_arrays_stay_as_they_are_and_may_be_strided(opened):
     np.testing.assert_array_equal(values, before)
     assert outputs["y"] is values
     np.testing.assert_array_equal(opened().read()["y"], before)
-
-
-def test_looked_up_rows_may_be_changed(opened):
-    storage = opened()
-    storage.write([1, 2], {"y": table(2)})
     for rows in (1, [2, 1]):
-        storage.read(rows)["y"][:] = 0
-    np.testing.assert_array_equal(storage.read([1, 2])["y"], table(2))
+        opened().read(rows)["y"][:] = 0  # looked up rows are the caller's
+    np.testing.assert_array_equal(opened().read()["y"], before)
 
 
 def test_another_storage_sees_each_write_at_once(opened):

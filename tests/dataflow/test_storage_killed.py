@@ -10,7 +10,6 @@ import pytest
 
 from mlpipeline.dataflow.storage import open_storage
 
-pytest_plugins = ["tests.dataflow.postgres"]
 ROWS, BATCHES = 10_000, 6
 ENDLESS_WRITER = f"""
 import sys

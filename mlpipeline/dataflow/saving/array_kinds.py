@@ -17,9 +17,19 @@ from mlpipeline.errors import PipelineError
 BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
 
 
+def without_padding(array: Array) -> Array:
+    """Return an array of records with zeros between their fields, where anything may lie; any other as it is."""
+    if array.dtype.names is None:
+        return array
+    clean = np.zeros(array.shape, array.dtype)
+    for name in array.dtype.names:
+        clean[name] = array[name]
+    return clean
+
+
 def _encode_array(encoder: Encoder, value: Array, where: str) -> Json:
     _checked_dtype(value.dtype, where)
-    return {"entry": encoder.add("arrays", "npy", np.asarray(value))}
+    return {"entry": encoder.add("arrays", "npy", without_padding(np.asarray(value)))}
 
 
 def _decode_array(decoder: Decoder, told: Json) -> Array:

@@ -18,6 +18,7 @@ import numpy as np
 
 from mlpipeline.dataflow.saving.allowed import LAYERS
 from mlpipeline.dataflow.saving.archive import as_array, npy_bytes, pack, parsed, unpack
+from mlpipeline.dataflow.saving.array_kinds import without_padding
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder, Json, Kind
 from mlpipeline.dataflow.saving.trust import checked_name
 from mlpipeline.errors import PipelineError
@@ -67,13 +68,14 @@ def canonical(content: bytes) -> bytes:
     numbers: dict[Any, int] = {}
     files: dict[str, str] = {}
     for node in _nodes(schema):
+        is_shared = _has_identity(node) and shared[node["__id__"]] > 1
         address = node.pop("__id__", None)
-        if shared[address] > 1 and _has_identity(node):
+        if is_shared:
             node["__id__"] = numbers.setdefault(address, len(numbers) + 1)
         if isinstance(node.get("file"), str):
             ending = node["file"].rpartition(".")[2]
             node["file"] = files.setdefault(node["file"], f"{len(files)}.{ending}")
-    named = {files[name]: _uncompressed(name, part) for name, part in entries.items()}
+    named = {files[name]: _cleaned(name, part) for name, part in entries.items()}
     return pack({SCHEMA: json.dumps(schema, indent=1).encode(), **dict(sorted(named.items()))})
 
 
@@ -99,8 +101,10 @@ def _without_addresses(told: Any) -> str:
     return json.dumps({key: each for key, each in told.items() if key != "__id__"})
 
 
-def _uncompressed(name: str, part: bytearray) -> bytes:
-    """Return an entry; a sparse matrix, which scipy compresses, stored as it is."""
+def _cleaned(name: str, part: bytearray) -> bytes:
+    """Return an entry without what is there by chance; a sparse matrix, which scipy compresses, stored as it is."""
+    if name.endswith(".npy"):
+        return npy_bytes(without_padding(as_array(part, name)))
     if not name.endswith(".npz"):
         return bytes(part)
     with np.load(io.BytesIO(part), allow_pickle=False) as arrays:

@@ -44,7 +44,7 @@ def _encode(encoder: Encoder, value: Any, where: str) -> Json:
     keras = keras_module()
     try:
         content = json.dumps(_public(keras.saving.serialize_keras_object(value), type(value))).encode()
-        made = _made(json.loads(content), find)
+        made = _made(json.loads(content), _found_again)
     except PipelineError as error:
         raise PipelineError(f"{where}: {error}") from None
     except Exception as error:
@@ -105,7 +105,9 @@ def _variables(model: Any, role: str, build: bool = False) -> list[Any]:
     optimizer = getattr(model, "optimizer", None)
     if optimizer is not None and build and not optimizer.built:
         optimizer.build(model.trainable_variables)
-    return list(optimizer.variables) if optimizer is not None and optimizer.built else []
+    if optimizer is None or not (build or (optimizer.built and int(optimizer.iterations))):
+        return []  # one that has made no step is as good as new
+    return list(optimizer.variables)
 
 
 def _encode_variable(encoder: Encoder, variable: Any, where: str) -> Any:
@@ -124,12 +126,36 @@ def _public(told: Any, kind: type | None = None) -> Any:
         if kind is not None and public.get("module") is None:
             public["module"] = kind.__module__
         public["module"] = public.get("module") or "__main__"  # where Keras says None
+        if public["class_name"] == "function" and public["module"] == "builtins":
+            public["module"] = _module_of(public["config"])
         optimizers = f"keras.optimizers:{public['class_name']}"
         if public["module"].startswith("keras.src.") and "optimizers" in public["module"] and _is_allowed(optimizers):
             public["module"] = "keras.optimizers"
         if _is_allowed(_name(public)):
             public["registered_name"] = None
     return public
+
+
+def _module_of(function: str) -> str:
+    """Return where a function was defined that Keras knows by the name it is registered under."""
+    found = keras_module().saving.get_registered_object(function)
+    return "builtins" if found is None else str(found.__module__)
+
+
+def _found_again(name: str) -> Any:
+    """Return what a name of a configuration says, as it will be found when the pipeline is loaded.
+
+    Raises: PipelineError: it will not.
+    """
+    try:
+        return find(name)
+    except PipelineError:
+        module, _, last = name.partition(":")
+        advice = "; decorate it with @keras.saving.register_keras_serializable()" if module == "builtins" else ""
+        raise PipelineError(
+            f"{last} of the Keras model cannot be found again when the pipeline is loaded; define it at module level"
+            f"{advice}"
+        ) from None
 
 
 def _custom(told: Any) -> Iterator[tuple[str, str]]:
