@@ -9,11 +9,10 @@ docs/dataflow.md tells the rest.
 """
 
 from mlpipeline.dataflow import explorers, io, layers, layertools, metrics, nodes, storage
-from mlpipeline.dataflow.nodes import Input, Node
+from mlpipeline.dataflow.nodes import Input, Node, from_csv, from_dataframe, from_sql
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.pipeline import Pipeline
 from mlpipeline.dataflow.saving import load_pipeline
-from mlpipeline.dataflow.sources import from_csv, from_dataframe, from_sql
 
 __all__ = [
     "Input",

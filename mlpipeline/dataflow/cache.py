@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlpipeline.dataflow.graph import ordered
 from mlpipeline.dataflow.keys import NoKeyError, array_key, code_key, content_key, parameters_key, state_key
-from mlpipeline.dataflow.nodes import Application
+from mlpipeline.dataflow.node import Application
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage import Storage
@@ -66,14 +66,13 @@ def stored_outputs(prepared: Prepared, storage: Storage, values: Values, ids: Ar
         values: the arrays of the inputs; the dict is used up.
         ids: of the observations.
     """
+    ids = prepared.kept_ids(ids, values)
     run = run_key(prepared, values, ids)
-    if run.key:
-        found = storage.find(run.key, ids)
-        if found is not None:
-            return Outputs(found)
-    values = prepared.plan_with_masks.run(values)
-    outputs = prepared.named(values)
-    storage.write(prepared.selected(ids, values), outputs, run.key, run.parts)
+    found = storage.find(run.key, ids)
+    if found is not None:
+        return Outputs(found)
+    outputs = prepared.run(values)
+    storage.write(ids, outputs, run.key, run.parts)
     return outputs
 
 
@@ -109,12 +108,13 @@ def layer_parts(prepared: Prepared) -> dict[str, Any]:
 
 def explain(prepared: Prepared, storage: Storage, values: Values, ids: Array) -> Explanation:
     """Say what would be computed for these data, and what is different from what is stored."""
+    ids = prepared.kept_ids(ids, values)
     run = run_key(prepared, values, ids)
     applications = ordered(prepared.graph.outputs, with_labels=False)
     if not run.key:
         return Explanation(False, [(_label(prepared, each), f"no key: {run.unknown}") for each in applications])
     runs = [each for each in storage.runs() if each.key]
-    if any(each.key == run.key for each in runs) and storage.find(run.key, ids) is not None:
+    if storage.holds(run.key, ids):
         return Explanation(True, [])
     if not runs:
         return Explanation(False, [(_label(prepared, each), "nothing is stored yet") for each in applications])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.nodes import Input, Node
+from mlpipeline.dataflow.node import Input, Node
 from mlpipeline.dataflow.spec import Array, Spec, is_numeric
 from mlpipeline.dataflow.tables import as_array, is_frame
 from mlpipeline.errors import DataError, did_you_mean

@@ -15,7 +15,7 @@ from typing import Any
 
 from mlpipeline.dataflow.graph import Fitted, Graph, ordered
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.plan import fitted_layer, make_plan
 from mlpipeline.dataflow.running import applied, check_only_metadata_changed, fitted, told_where
 from mlpipeline.dataflow.spec import Array, Spec

@@ -15,7 +15,7 @@ import numpy as np
 from mlpipeline.dataflow.affine import Affine
 from mlpipeline.dataflow.graph import ordered
 from mlpipeline.dataflow.layer import Layer
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.plan import Plan, PlannedStep, fitted_layer, layer_steps
 from mlpipeline.dataflow.sklearn_maps import refuse_missing
 from mlpipeline.dataflow.spec import Array, Spec, as_working

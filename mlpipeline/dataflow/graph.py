@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Input, Node, apply_layer
+from mlpipeline.dataflow.node import Application, Input, Node, apply_layer
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import PipelineError, did_you_mean
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mlpipeline.dataflow.estimator import Estimator, accepting_tables, fitting_tables
-from mlpipeline.dataflow.nodes import Node, apply_layer
+from mlpipeline.dataflow.node import Node, apply_layer
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.dataflow.tables import as_array
 from mlpipeline.errors import PipelineError
@@ -56,7 +56,7 @@ class Layer(Estimator):
         """
         return apply_layer(self, nodes, name)
 
-    def transform(self, *arrays: Array) -> Any:
+    def transform(self, *arrays: Any, **options: Any) -> Any:
         """Return what becomes of the arrays; axis 0 is the observations, and stays as long as it is."""
         raise PipelineError(f"{type(self).__name__} has no transform: write `def transform(self, X): ...`")
 
@@ -69,7 +69,7 @@ class Layer(Estimator):
         """Return how many of the inputs, counted from the last, are there for fitting only."""
         return 0
 
-    def infer(self, *specs: Spec) -> Spec | tuple[Spec, ...]:
+    def infer(self, *specs: Any, **options: Any) -> Spec | tuple[Spec, ...]:
         """Return what is known of the outputs from what is known of the inputs.
 
         Raises: PipelineError: these inputs cannot work; says what was expected.
@@ -97,7 +97,7 @@ class Layer(Estimator):
 class StatelessLayer(Layer):
     """A layer with nothing to learn: write `transform`."""
 
-    def fit(self, *arrays: Any) -> StatelessLayer:
+    def fit(self, *arrays: Any, **options: Any) -> Any:
         """Do nothing; what has no state is always fitted."""
         return self
 
@@ -143,13 +143,13 @@ class StatefulLayer(Layer):
         """Whether the layer can be fitted batch by batch."""
         return type(self)._written_partial_fit is not None
 
-    def fit(self, *arrays: Any) -> StatefulLayer:
+    def fit(self, *arrays: Any, **options: Any) -> Any:
         """Learn from all observations, and forget what was known before."""
         given = [as_array(each) for each in arrays[: self._fitted_inputs(len(arrays))] if each is not None]
         self.learn(*given)
         return self
 
-    def partial_fit(self, *arrays: Any) -> StatefulLayer:
+    def partial_fit(self, *arrays: Any, **options: Any) -> Any:
         """Learn from one more batch."""
         raise PipelineError(
             f"{type(self).__name__} cannot be fitted batch by batch: it has no partial_fit. Fit the pipeline on the "
@@ -220,7 +220,7 @@ class Lambda(StatelessLayer):
         """The function itself, without a step between."""
         return partial(self.function, **self.kwargs) if self.kwargs else self.function
 
-    def transform(self, *arrays: Array) -> Any:
+    def transform(self, *arrays: Any, **options: Any) -> Any:
         return self.function(*arrays, **self.kwargs)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:

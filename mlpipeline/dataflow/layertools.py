@@ -1,7 +1,5 @@
 """Layer tools: one layer on many nodes, many layers on one node, functions of one observation, and chance."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -10,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import Lambda, Layer, StatelessLayer
-from mlpipeline.dataflow.nodes import Node
+from mlpipeline.dataflow.node import Node
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
 

@@ -74,7 +74,7 @@ class Accuracy(Observer):
     def __init__(self) -> None:
         """Take no parameters."""
 
-    def infer(self, truth: Spec, prediction: Spec) -> Spec:  # type: ignore[override]
+    def infer(self, truth: Spec, prediction: Spec) -> Spec:
         """Refuse shapes that cannot be compared."""
         widths = set()
         for name, spec in (("truth", truth), ("prediction", prediction)):

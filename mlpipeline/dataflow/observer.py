@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from mlpipeline.dataflow.layer import StatelessLayer
-from mlpipeline.dataflow.nodes import Node
+from mlpipeline.dataflow.node import Node
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import PipelineError
 

@@ -23,7 +23,7 @@ from mlpipeline.dataflow.cache import Explanation, explain, stored_outputs
 from mlpipeline.dataflow.data import arranged, batch_of, ids_of, observation_count
 from mlpipeline.dataflow.graph import Fitted, inputs_of, make_graph
 from mlpipeline.dataflow.layer import Layer
-from mlpipeline.dataflow.nodes import Node
+from mlpipeline.dataflow.node import Node
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.pipeline_estimator import PipelineEstimator
 from mlpipeline.dataflow.plan import fitted_layer
@@ -191,7 +191,7 @@ class Pipeline(PipelineEstimator):
             outputs = prepared.named(plan.run(values))
             if self._storage is not None:
                 batch_ids = ids_of(None, None if ids is None else list(islice(ids, n)), n, start)
-                self._storage.write(prepared.selected(batch_ids, values), outputs)
+                self._storage.write(prepared.kept_ids(batch_ids, values), outputs)
             start += n
             yield outputs
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlpipeline.dataflow.estimator import transformer_tags
 from mlpipeline.dataflow.graph import Graph, rebuilt
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.dataflow.tables import is_frame

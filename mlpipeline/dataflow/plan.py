@@ -10,7 +10,7 @@ import numpy as np
 
 from mlpipeline.dataflow.graph import ordered
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.running import checked_results, told_where
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import PipelineError

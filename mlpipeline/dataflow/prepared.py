@@ -14,7 +14,7 @@ from mlpipeline.dataflow.data import arranged
 from mlpipeline.dataflow.folding import make_folded_plan
 from mlpipeline.dataflow.graph import Fitted, Graph, inputs_of
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.observer import Observer
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.plan import Plan, make_plan
@@ -51,12 +51,6 @@ class Prepared:
         return make_folded_plan(self.graph.outputs, self.layers, self.specs)
 
     @cached_property
-    def plan_with_masks(self) -> Plan:
-        """What computes the outputs and the masks that say which observations they are of."""
-        masks = self.graph.outputs[0].observations
-        return make_folded_plan(list(dict.fromkeys([*self.graph.outputs, *masks])), self.layers, self.specs)
-
-    @cached_property
     def layer_parts(self) -> dict[str, Any]:
         """What the layers that the outputs need are known by in the cache."""
         return layer_parts(self)
@@ -83,9 +77,17 @@ class Prepared:
         """Return the values of the outputs by name."""
         return Outputs({name: values[node] for name, node in self._names})
 
-    def selected(self, ids: Array, values: Values) -> Array:
-        """Return the ids of the observations that the outputs are of, after the masks above them."""
-        for mask in self.graph.outputs[0].observations:
+    def kept_ids(self, ids: Array, values: Values) -> Array:
+        """Return the ids of the observations that the outputs are of: those that pass the masks above them.
+
+        Args:
+            ids: of the observations that go in.
+            values: of the inputs, or of the masks themselves.
+        """
+        masks = self.graph.outputs[0].observations
+        if not all(mask in values for mask in masks):
+            values = make_plan(masks, self.layers).run(dict(values))
+        for mask in masks:
             ids = ids[values[mask]]
         return ids
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application
+from mlpipeline.dataflow.node import Application
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import DataError, MlpError, PipelineError
 

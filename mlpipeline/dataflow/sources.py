@@ -13,7 +13,7 @@ from mlpipeline.dataflow.io.frames import FrameSource
 from mlpipeline.dataflow.io.kinds import Kind
 from mlpipeline.dataflow.io.source import Source, checked_nrows, read_whole, survey
 from mlpipeline.dataflow.io.sql import SQLSource
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 
 
 def from_dataframe(

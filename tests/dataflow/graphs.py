@@ -9,7 +9,7 @@ from mlpipeline.dataflow.fitting import fit_whole
 from mlpipeline.dataflow.graph import Fitted, Graph, make_graph
 from mlpipeline.dataflow.layer import Lambda, StatefulLayer, StatelessLayer
 from mlpipeline.dataflow.metrics import Accuracy
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.spec import Array
 
 

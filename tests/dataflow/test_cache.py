@@ -101,18 +101,21 @@ def test_a_change_in_the_code_of_a_layer_misses(where: str) -> None:
 def test_what_was_replaced_is_not_taken_for_what_is_stored(where: str) -> None:
     pipeline = pipeline_at(where).fit(DATA)
     first = pipeline.transform(DATA)["out"].copy()
-    pipeline.transform({"x": DATA["x"] * 3})
+    other = pipeline.transform({"x": DATA["x"] * 3})["out"].copy()
+    pipeline.explain_cache(DATA)
+    np.testing.assert_array_equal(pipeline.storage.read()["out"], other)
     np.testing.assert_array_equal(pipeline.transform(DATA)["out"], first)
     np.testing.assert_array_equal(pipeline.storage.read(rows=[3])["out"], first[3:4])
 
 
 def test_only_what_passes_a_filter_is_stored_under_its_id(where: str) -> None:
     x, mask = Input("x"), Input("mask")
-    kept = layers.Filter()([layers.ScalarMultiply(10)(x), mask], "kept")
+    kept = layers.Filter()([layers.Lambda(doubled)(layers.ScalarMultiply(5)(x)), mask], "kept")
     pipeline = Pipeline([x, mask], kept, name="filtered", storage=where)
     data = {"x": np.arange(5), "mask": np.array([False, True, True, False, True])}
     for _ in range(2):
         assert pipeline.transform(data, index=list("abcde"))["kept"].tolist() == [10, 20, 40]
+    assert CALLS == ["doubled"]
     assert pipeline.storage.read(rows=["e", "b"])["kept"].tolist() == [40, 10]
 
 

@@ -15,7 +15,7 @@ from mlpipeline.dataflow.drawing.layout import GAP, WIDEST, layers_of, place
 from mlpipeline.dataflow.drawing.text import printable, shortened, width_of
 from mlpipeline.dataflow.graph import Graph, make_graph
 from mlpipeline.dataflow.layer import Lambda
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.errors import PipelineError
 from tests.dataflow.graphs import Center, large, small, small_fitted
 

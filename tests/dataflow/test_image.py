@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mlpipeline.dataflow.layers import Downsample, RGBtoBinary, RGBtoGrey, Upsample
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import DataError, PipelineError
 

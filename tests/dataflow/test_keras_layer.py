@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mlpipeline.dataflow.layers.keras_layer import Keras
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.running import fitted
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import PipelineError

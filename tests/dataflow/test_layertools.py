@@ -10,7 +10,7 @@ from sklearn.base import clone
 
 from mlpipeline.dataflow import layertools
 from mlpipeline.dataflow.layers import AddDim, Flatten, Lambda, ScalarMultiply, Whiten
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.errors import DataError, PipelineError
 
 X = np.arange(1.0, 2001.0).reshape(1000, 2)

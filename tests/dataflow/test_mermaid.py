@@ -10,7 +10,7 @@ from mlpipeline.dataflow.drawing.boxes import make_boxes
 from mlpipeline.dataflow.drawing.mermaid import escaped, to_mermaid
 from mlpipeline.dataflow.graph import make_graph
 from mlpipeline.dataflow.layer import Lambda
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from tests.dataflow.graphs import large, small, small_fitted
 
 # what a line may be; the texts within quotes have no character with a meaning in Mermaid

@@ -8,7 +8,7 @@ import pytest
 from sklearn.impute import SimpleImputer
 
 from mlpipeline.dataflow.layers import Impute, ImputeMean, ImputeMedian, ImputeMode
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import DataError, PipelineError
 

@@ -18,7 +18,7 @@ from mlpipeline.dataflow.layers import (
     Subtract,
     Whiten,
 )
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import DataError, PipelineError
 

@@ -130,7 +130,7 @@ def test_a_function_that_cannot_be_found_again_is_refused(function):
         Encoder().encode(function, "node 'a', parameter f")
 
 
-@pytest.mark.parametrize("value", [object(), iter([]), np.ma.array([1]), [].append, OrderedDict(), Whiten().fit])
+@pytest.mark.parametrize("value", [object(), np.zeros(1, [("數", "i4")]), iter([]), np.ma.array([1]), [].append, OrderedDict(), Whiten().fit])
 def test_what_cannot_be_saved_is_refused_with_its_place(value):
     with pytest.raises(PipelineError, match=r"node 'a'\[1\]: "):
         Encoder().encode([0, value], "node 'a'")

@@ -20,7 +20,7 @@ from mlpipeline.dataflow.layers import (
     SplitDict,
     TimeSeries,
 )
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import DataError, PipelineError
 

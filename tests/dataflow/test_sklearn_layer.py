@@ -21,7 +21,7 @@ from sklearn.svm import SVC
 
 from mlpipeline.dataflow import sklearn_arrays
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.running import fitted
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import DataError, PipelineError

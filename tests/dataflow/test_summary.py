@@ -9,7 +9,7 @@ from mlpipeline.dataflow.drawing.captions import count_values, layer_caption, va
 from mlpipeline.dataflow.drawing.summary import summarize
 from mlpipeline.dataflow.graph import Fitted, make_graph
 from mlpipeline.dataflow.layer import Lambda
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from tests.dataflow.graphs import Center, Nearest, large, small, small_fitted
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mlpipeline.dataflow.layers import RemoveStopwords
 from mlpipeline.dataflow.layers.text import languages, stopwords
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.errors import DataError, PipelineError
 
 SENTENCES = {

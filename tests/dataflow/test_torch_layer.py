@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from mlpipeline.dataflow.layers.torch_layer import Torch
-from mlpipeline.dataflow.nodes import Input
+from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.running import fitted
 from mlpipeline.dataflow.spec import Spec
 from mlpipeline.errors import DataError, PipelineError

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mlpipeline.dataflow.drawing.captions import layer_caption, spec_caption, spec_of, state_caption
 from mlpipeline.dataflow.graph import Fitted, Graph
 from mlpipeline.dataflow.layer import StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Input, Node
+from mlpipeline.dataflow.node import Application, Input, Node
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlpipeline.dataflow.graph import Fitted
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.spec import Spec, shape_text
 
 _SHORT = 24  # characters of one parameter

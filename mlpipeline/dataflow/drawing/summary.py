@@ -8,7 +8,7 @@ from mlpipeline.dataflow.drawing.captions import count_values, layer_caption, sp
 from mlpipeline.dataflow.drawing.text import printable
 from mlpipeline.dataflow.graph import Fitted, Graph
 from mlpipeline.dataflow.layer import StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Node
+from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.spec import Spec, shape_text
 
 _COLUMNS = ("node", "layer", "from", "shape", "dtype", "state", "values")

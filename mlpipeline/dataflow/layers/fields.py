@@ -1,7 +1,5 @@
 """SplitDict: observations that are dictionaries become one array for each field."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -27,7 +25,7 @@ class SplitDict(StatelessLayer):
         self.fields = list(fields)
 
     @property
-    def n_outputs(self) -> int:
+    def n_outputs(self) -> int:  # type: ignore[override]
         """How many fields there are."""
         return len(self.fields)
 

@@ -1,7 +1,5 @@
 """Image layers, on whole batches: (n, height, width, 3) in colour or (n, height, width) in grey."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 import operator

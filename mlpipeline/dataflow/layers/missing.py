@@ -1,7 +1,5 @@
 """Layers for missing values: replaced by a given value, or by the mean, median or mode of what is known."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

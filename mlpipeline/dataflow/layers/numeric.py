@@ -4,9 +4,6 @@ Integers and truth values are calculated in int64, so that small ones do not wra
 is. Arrays of different shapes are broadcast within the observation, never over the observations.
 """
 
-# mypy: disable-error-code="override"
-# (a layer takes as many arrays as it needs; the base class takes any number)
-
 from __future__ import annotations
 
 from functools import partial, reduce

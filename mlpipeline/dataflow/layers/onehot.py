@@ -1,7 +1,5 @@
 """One-hot layers: a value becomes as many as there are categories, 1.0 at its own and 0.0 elsewhere."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 from collections.abc import Sequence

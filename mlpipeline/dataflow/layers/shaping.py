@@ -1,8 +1,5 @@
 """Shaping layers: dtypes, axes, parts and windows. Axes are counted as in NumPy: axis 0 is the observations."""
 
-# mypy: disable-error-code="override"
-# (a layer takes as many arrays as it needs; the base class takes any number)
-
 from __future__ import annotations
 
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Text layers. For vectors of texts take scikit-learn's vectorizers: `Sklearn(TfidfVectorizer())`."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 import re

@@ -1,7 +1,5 @@
 """TimeSeries: the last observations up to each one, as a window."""
 
-# mypy: disable-error-code="override"
-
 from __future__ import annotations
 
 from collections.abc import Callable

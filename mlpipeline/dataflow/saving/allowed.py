@@ -19,7 +19,7 @@ from mlpipeline.dataflow.layer import Layer
 _PLACES = {
     "layer": "Lambda",
     "metrics": "Accuracy Metric",
-    "explorers": "Correlate Describe Histogram Scatter",
+    "explorers.explorer": "Correlate Describe Histogram Scatter",
     "layers.fields": "SplitDict",
     "layers.image": "Downsample RGBtoBinary RGBtoGrey Upsample",
     "layers.keras_layer": "Keras",

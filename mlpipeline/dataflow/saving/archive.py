@@ -3,22 +3,36 @@
 Format 1. Entries are stored without compression and with one fixed date, so that the same content is
 the same bytes and nothing in it can unfold to more than the file holds:
 
-    README.txt          says what the file is
-    pipeline.json       {"format": 1, "written_by": ..., "name", "version", "layers", "inputs", "applications",
-                        "outputs", "metrics", "explorers", "fitted", ...}; see `pipelines` and `codec`
-    models/N.json       the configuration of a Keras model; its weights are arrays
-    arrays/N.npy        an array in NumPy's format, never of objects
-    estimators/N.skops  a scikit-learn estimator, as skops writes it, with numbers in place of addresses
-    tensors/N.safetensors  the weights of a torch module
-    sha256.txt          a line "digest  entry" for each of the others; tells damage, not authorship
+    README.txt              says what the file is
+    pipeline.json           the pipeline; refers to the other entries by their names
+    arrays/N.npy            an array in NumPy's format, never of objects
+    estimators/N.skops      a scikit-learn estimator, as skops writes it, with numbers in place of addresses
+    models/N.json           the configuration of a Keras model; its weights are arrays
+    tensors/N.safetensors   the weights of a torch module, or a tensor
+    sha256.txt              a line "digest  entry" for each of the others; tells damage, not authorship
 
-pipeline.json refers to the other entries by their names.
+pipeline.json is an object with
+
+    format, written_by      1, and the version of mlpipeline
+    name, version           of the pipeline; the version is a value
+    set_output, columns     what `set_output` asked for, and the names of the columns that it was fitted on
+    inputs                  [{"name", "shape", "dtype"}]; they are the nodes 0, 1, ...
+    layers                  [{"class", "positional", "arguments"}], what each is made with, as values;
+                            "container" and "metadata" where `set_output` or `fit` was called on the layer itself
+    applications            [{"layer", "inputs", "names"}]: the number of a layer, the numbers of its nodes, labels
+                            last, and the names or null of the nodes that come out and are numbered on
+    outputs, metrics, explorers     numbers of nodes
+    fitted                  null, or {"layers": [{"application", "metadata"}], "specs": [{"node", "shape", "dtype"}]}
+
+A class or function is "module:Class", a layer of mlpipeline "mlpipeline:Whiten". Values are written by
+their type, see `codec`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import re
@@ -43,6 +57,7 @@ ends in .pkl; it holds no pickle. Load it with mlpipeline.dataflow.load_pipeline
 Part = bytes | Array
 _DATE = (1980, 1, 1, 0, 0, 0)
 _CHUNK = 1 << 24
+_LONGEST_HEADER = 1 << 17  # NumPy itself reads up to 10,000 bytes
 _NAME = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*(/[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*)*")
 _BROKEN = (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError, KeyError)
 
@@ -141,7 +156,7 @@ def as_array(content: bytearray, where: str) -> Array:
 
     Raises: PipelineError: it claims more than is there, or holds objects.
     """
-    file = io.BytesIO(content)
+    file = io.BytesIO(memoryview(content)[:_LONGEST_HEADER])
     try:
         read_header = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
         shape, fortran, dtype = read_header[np.lib.format.read_magic(file)[0]](file)
@@ -171,6 +186,22 @@ def same_bytes(one: Path, other: Path) -> bool:
     return True
 
 
+def npy_header(array: Array) -> bytes:
+    """Return the beginning of an .npy file.
+
+    Raises: UnicodeEncodeError: a field has a name that the format cannot hold.
+    """
+    header = io.BytesIO()
+    described = np.lib.format.header_data_from_array_1_0(array)
+    try:
+        np.lib.format.write_array_header_1_0(header, described)
+    except UnicodeEncodeError:
+        raise
+    except ValueError:  # many named fields
+        np.lib.format.write_array_header_2_0(header, described)
+    return header.getvalue()
+
+
 def npy_bytes(array: Array) -> bytes:
     """Return a small array as an .npy file."""
     return b"".join(bytes(piece) for piece in _pieces(array))
@@ -194,16 +225,10 @@ def _pieces(part: Part) -> Iterable[bytes | memoryview]:
     """Return the content of an entry in pieces, so that a large array is not copied as a whole."""
     if not isinstance(part, np.ndarray):
         return [part]
-    header = io.BytesIO()
-    described = np.lib.format.header_data_from_array_1_0(part)
-    try:
-        np.lib.format.write_array_header_1_0(header, described)
-    except ValueError:  # many named fields
-        np.lib.format.write_array_header_2_0(header, described)
-    flat = (part.T if described["fortran_order"] else part).reshape(-1)
+    flat = (part.T if part.flags.f_contiguous and not part.flags.c_contiguous else part).reshape(-1)
     step = max(1, _CHUNK // max(1, part.itemsize))
     data = (np.ascontiguousarray(flat[i : i + step]).view(np.uint8).data for i in range(0, flat.size, step))
-    return [header.getvalue(), *(data if part.itemsize else ())]
+    return itertools.chain([npy_header(part)], data if part.itemsize else ())
 
 
 def _check_is_archive(path: Path, head: bytes) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.saving.archive import as_array
+from mlpipeline.dataflow.saving.archive import as_array, npy_header
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder, Json, Kind
 from mlpipeline.dataflow.saving.plain_kinds import of_type
 from mlpipeline.dataflow.spec import Array
@@ -29,7 +29,14 @@ def without_padding(array: Array) -> Array:
 
 def _encode_array(encoder: Encoder, value: Array, where: str) -> Json:
     _checked_dtype(value.dtype, where)
-    return {"entry": encoder.add("arrays", "npy", without_padding(np.asarray(value)))}
+    array = without_padding(np.asarray(value))
+    try:
+        npy_header(array)
+    except UnicodeEncodeError:
+        raise PipelineError(
+            f"{where}: expected fields with names in latin letters, but got {value.dtype.names}"
+        ) from None
+    return {"entry": encoder.add("arrays", "npy", array)}
 
 
 def _decode_array(decoder: Decoder, told: Json) -> Array:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlpipeline.dataflow.graph import Fitted, Graph
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
-from mlpipeline.dataflow.nodes import Application, Input, Node, apply_layer
+from mlpipeline.dataflow.node import Application, Input, Node, apply_layer
 from mlpipeline.dataflow.saving import archive
 from mlpipeline.dataflow.saving.codec import Decoder, Encoder, Json
 from mlpipeline.dataflow.saving.layer_kind import decode_layer, encode_layer, encode_metadata

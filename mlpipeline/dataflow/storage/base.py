@@ -73,6 +73,10 @@ class Storage(ABC):
         """
         return self._find(key, as_ids(ids)) if key and not self._overwrites else None
 
+    def holds(self, key: str, ids: Any) -> bool:
+        """Return whether `find` would find something; nothing changes."""
+        return bool(key) and not self._overwrites and self._holds(key, as_ids(ids))
+
     def read(self, rows: Any = None, cols: Any = None, *, lookup: Any = None, missing: str = "error") -> Outputs:
         """Look up the outputs of observations.
 
@@ -124,6 +128,9 @@ class Storage(ABC):
 
     @abstractmethod
     def _find(self, key: str, ids: Array) -> dict[str, Array] | None: ...
+
+    @abstractmethod
+    def _holds(self, key: str, ids: Array) -> bool: ...
 
     @abstractmethod
     def _read(self, ids: Array | None, cols: Any) -> tuple[Outputs, Array]:

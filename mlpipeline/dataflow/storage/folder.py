@@ -97,6 +97,9 @@ class FolderStorage(Storage):
     def _find(self, key: str, ids: Array) -> dict[str, Array] | None:
         return self._retrying(lambda index: self._found(index, key, ids))
 
+    def _holds(self, key: str, ids: Array) -> bool:
+        return self._retrying(lambda index: index.latest_with(key, ids) is not None)
+
     def _found(self, index: FolderIndex, key: str, ids: Array) -> dict[str, Array] | None:
         at = index.latest_with(key, ids)
         if at is None:

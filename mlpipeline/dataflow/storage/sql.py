@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Table, bindparam, delete, func, inspect, select
+from sqlalchemy import Connection, Select, Table, bindparam, delete, func, inspect, select
 from sqlalchemy.schema import CreateColumn
 
 from mlpipeline.dataflow.outputs import Outputs
@@ -142,24 +142,29 @@ class SqlStorage(Storage):
             connection.exec_driver_sql(statement.text, statement.parameters(names, rows))
 
     def _find(self, key: str, ids: Array) -> dict[str, Array] | None:
-        digest = digest_of(ids)
         with self._database.reading() as connection:
             runs = self._refreshed(connection)
-            found = [run for run in runs.by_number.values() if run.run.key == key and run.digest == digest]
-            if not found:
+            run = runs.latest_with(key, ids)
+            if run is None:
                 return None
             if not len(ids):
-                return empty(found[-1].specs, found[-1].specs)
+                return empty(run.specs, run.specs)
             table = self._rows_table(runs)
-            query = select(table).where(table.c.run == found[-1].number)
-            if kind_of(ids) == INTEGER:  # so that the rest of a large table is not searched
-                query = query.where(table.c.id.between(int(ids.min()), int(ids.max())))
-            rows = connection.execute(query).all()
+            rows = connection.execute(_of_run(select(table), table, run.number, ids)).all()
         if len(rows) != len(ids):
             return None
-        stored = _as_array(rows, found[-1].kind)
-        at = Positions(stored).locate(ids)
+        at = Positions(_as_array(rows, run.kind)).locate(ids)
         return dict(self._decoded(runs, [rows[each] for each in at.tolist()], None, list(runs.columns.values())))
+
+    def _holds(self, key: str, ids: Array) -> bool:
+        with self._database.reading() as connection:
+            runs = self._refreshed(connection)
+            run = runs.latest_with(key, ids)
+            if run is None or not len(ids):
+                return run is not None
+            table = self._rows_table(runs)
+            query = _of_run(select(func.count()).select_from(table), table, run.number, ids)
+            return bool(connection.execute(query).scalar_one() == len(ids))
 
     def _read(self, ids: Array | None, cols: Any) -> tuple[Outputs, Array]:
         with self._database.reading() as connection:
@@ -271,6 +276,14 @@ def _rows(run: SqlRun, ids: Array, outputs: Sequence[Array]) -> Iterator[list[tu
         places = range(first_place + begin, first_place + begin + count)
         blobs = [as_blobs(array[part]) for array in outputs]
         yield list(zip(ids[part].tolist(), [run.number] * count, places, *blobs, strict=True))
+
+
+def _of_run(query: Select[Any], table: Table, number: int, ids: Array) -> Select[Any]:
+    """Return a query for the rows that a write left."""
+    query = query.where(table.c.run == number)
+    if kind_of(ids) == INTEGER:  # so that the rest of a large table is not searched
+        query = query.where(table.c.id.between(int(ids.min()), int(ids.max())))
+    return query
 
 
 def _as_array(rows: Sequence[Any], kind: str) -> Array:

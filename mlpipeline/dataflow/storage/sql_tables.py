@@ -25,8 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage.base import Run
-from mlpipeline.dataflow.storage.ids import INTEGER
+from mlpipeline.dataflow.storage.ids import INTEGER, digest_of
 from mlpipeline.dataflow.storage.values import Specs, from_json, to_json
 from mlpipeline.errors import StorageError
 
@@ -102,6 +103,12 @@ class Runs:
     last: int = 0
     kind: str | None = None
     columns: dict[str, int] = field(default_factory=dict)
+
+    def latest_with(self, key: str, ids: Array) -> SqlRun | None:
+        """Return the last write with this key and these ids."""
+        digest = digest_of(ids)
+        later_first = reversed(self.by_number.values())
+        return next((each for each in later_first if each.run.key == key and each.digest == digest), None)
 
     def with_more(self, more: Iterable[SqlRun]) -> Runs:
         """Return these and later ones."""
