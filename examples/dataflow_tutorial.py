@@ -3,7 +3,7 @@
 Which of two photographs is a piece of 48 x 48 pixels from? The photographs come with scikit-learn;
 the left of each is for training, the right for testing.
 
-    pip install "mlpipeline[keras,sql]"
+    pip install "mlpipeline[keras,plot,sql]"
     python examples/dataflow_tutorial.py [FOLDER]
 """
 
@@ -56,8 +56,8 @@ def small_network() -> keras.Model:
     return model
 
 
-def main(folder: Path) -> None:
-    """Build, fit, store, look up, evaluate, save and load."""
+def main(folder: Path, epochs: int = 8) -> float:
+    """Build, fit, store, look up, evaluate, save and load; return the accuracy."""
     train, test = pieces(0, 0.6), pieces(0.6, 1)
 
     images = megatron.nodes.Input("image", (SIZE, SIZE, 3))
@@ -71,17 +71,20 @@ def main(folder: Path) -> None:
     pipeline = megatron.Pipeline(
         [images, labels], preds, metrics=accuracy, name="getting_started", version=0.1, storage=storage_db
     )
-    pipeline.fit(train, epochs=8)
+    pipeline.fit(train, epochs=epochs)
     outputs = pipeline.transform(test)
     one_output = pipeline.storage.read(rows=["0"])
     print(outputs["predictor"].shape, one_output["predictor"].shape)
-    print(f"accuracy on {len(test['label'])} pieces: {pipeline.evaluate(test)['model_acc']:.2f}")
+    metrics = pipeline.evaluate(test)
+    print(f"accuracy on {len(test['label'])} pieces: {metrics['model_acc']:.2f}")
 
     path = pipeline.save(folder / "pipelines")
     again = megatron.load_pipeline(path, storage_db=storage_db)
     np.testing.assert_allclose(again.transform({"image": test["image"]})["predictor"], outputs["predictor"], rtol=1e-5)
     print(f"saved as {path.name}, and loaded with equal predictions")
     print(again.summary())
+    print(f"drawn in {again.plot(folder / 'getting_started.svg').name}")
+    return float(metrics["model_acc"])
 
 
 if __name__ == "__main__":

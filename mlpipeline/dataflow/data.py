@@ -41,7 +41,7 @@ def arranged(
         if node.name not in data:
             raise DataError(_missing(inputs, needed, data, node))
         array = node.checked(data[node.name])
-        if seen is not None and array.dtype != seen[node].dtype:
+        if seen is not None and node in seen and array.dtype != seen[node].dtype:
             _check_kind(node, array, seen[node])
         if len(array) != n:
             if n >= 0:

@@ -29,14 +29,14 @@ def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
     """Fit every layer on all observations.
 
     Args:
-        graph: what to fit; metrics and explorers are left out.
+        graph: what to fit.
         values: the arrays of the inputs; the dict is used up.
         epochs: how often a layer that goes on learning sees them.
     """
     layers: dict[Application, StatefulLayer] = {}
     specs = {node: Spec.of(array) for node, array in values.items()}
     heads = {node: array[:HEAD] for node, array in values.items()}
-    applications = [each for each in graph.applications if not each.layer.is_observer]
+    applications = fitted_applications(graph)
     last_use = _last_uses(applications)
     for position, application in enumerate(applications):
         learns = isinstance(application.layer, StatefulLayer)
@@ -98,9 +98,7 @@ def fit_batch(graph: Graph, before: Fitted | None, values: Values) -> Fitted:
     layers: dict[Application, StatefulLayer] = {}
     _check_streamable(fit_levels(graph))
     batch = dict(values)
-    for application in graph.applications:
-        if application.layer.is_observer:
-            continue
+    for application in fitted_applications(graph):
         if isinstance(application.layer, StatefulLayer):
             known = before.layers.get(application) if before else None
             layer = known.fitted_copy() if known else application.layer.unfitted_copy()
@@ -113,6 +111,17 @@ def fit_batch(graph: Graph, before: Fitted | None, values: Values) -> Fitted:
     return Fitted(layers, {node: Spec.of(array) for node, array in batch.items()})
 
 
+def fitted_applications(graph: Graph) -> list[Application]:
+    """Return the layers that a fit runs, in order: all that learn, what they stand on, and what leads to outputs."""
+    return ordered(fitted_nodes(graph))
+
+
+def fitted_nodes(graph: Graph) -> list[Node]:
+    """Return the nodes that a fit is for; what only metrics and explorers look at is not among them."""
+    learning = [each for each in graph.applications if isinstance(each.layer, StatefulLayer)]
+    return [*graph.outputs, *(node for each in learning for node in each.outputs)]
+
+
 def fit_levels(graph: Graph) -> list[list[Application]]:
     """Return the layers that learn, in groups that can be fitted in the same pass: none stands on another."""
     level_of: dict[Application, int] = {}
@@ -121,7 +130,7 @@ def fit_levels(graph: Graph) -> list[list[Application]]:
         before = [node.application for node in application.inputs if node.application is not None]
         level = max((level_of[each] + isinstance(each.layer, StatefulLayer) for each in before), default=0)
         level_of[application] = level
-        if isinstance(application.layer, StatefulLayer) and not application.layer.is_observer:
+        if isinstance(application.layer, StatefulLayer):
             levels += [[] for _ in range(level + 1 - len(levels))]
             levels[level].append(application)
     return levels
@@ -204,10 +213,9 @@ def _learn_more(application: Application, layer: StatefulLayer, values: Mapping[
 def _specs_of(graph: Graph, layers: Mapping[Application, Layer], values: Values) -> dict[Node, Spec]:
     heads = {node: array[:HEAD] for node, array in values.items()}
     specs = {node: Spec.of(array) for node, array in values.items()}
-    for application in graph.applications:
-        if not application.layer.is_observer:
-            layer = fitted_layer(application, layers)
-            results = applied(application, layer, [heads[node] for node in application.features])
-            heads |= zip(application.outputs, results, strict=True)
-            specs |= {node: Spec.of(array) for node, array in zip(application.outputs, results, strict=True)}
+    for application in fitted_applications(graph):
+        layer = fitted_layer(application, layers)
+        results = applied(application, layer, [heads[node] for node in application.features])
+        heads |= zip(application.outputs, results, strict=True)
+        specs |= {node: Spec.of(array) for node, array in zip(application.outputs, results, strict=True)}
     return specs

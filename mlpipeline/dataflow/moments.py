@@ -73,12 +73,12 @@ class Moments:
     def as_state(self) -> dict[str, Any]:
         """Return the moments as named arrays, with the mean and the standard deviation that follow from them."""
         return {
+            "mean": self.mean,
+            "std": self.std,
             "count": self.count,
             "origin": self.origin,
             "offset": self.offset,
             "squares": self.squares,
-            "mean": self.mean,
-            "std": self.std,
         }
 
     @property

@@ -207,13 +207,7 @@ def _as_array(name: str | None, values: Any) -> Array:
         array = np.asarray(values)
     except ValueError as error:
         raise DataError(f"input {name!r}: expected an array, but got {_described(values)}: {error}") from None
-    if array.dtype.kind == "T" or (array.dtype == object and array.size and _all_texts(array)):
-        array = array.astype(object)
-    return array
-
-
-def _all_texts(array: Array) -> bool:
-    return isinstance(array.flat[0], str)
+    return array.astype(object) if array.dtype.kind == "T" else array
 
 
 def _described(value: object) -> str:

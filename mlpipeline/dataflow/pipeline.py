@@ -71,9 +71,7 @@ class Pipeline(PipelineEstimator):
         self._storage = None if storage is None else open_storage(storage, name, version, overwrite)
         if self._storage is not None:
             _check_same_observations(self.graph.outputs)
-        self._needed_to_fit = inputs_of(
-            [*self.graph.outputs, *self.graph.metrics, *self.graph.explorers], with_labels=True
-        )
+        self._needed_to_fit = inputs_of(fitting.fitted_nodes(self.graph), with_labels=True)
         self._prepared = Prepared(self.graph, None)
 
     @property
@@ -251,6 +249,17 @@ class Pipeline(PipelineEstimator):
         from mlpipeline.dataflow.drawing import to_mermaid
 
         return to_mermaid(self.graph, self.fitted)
+
+    def to_onnx(self, path: str | Path) -> Path:
+        """Write what `transform` does as an ONNX model.
+
+        Raises: PipelineError: not fitted; or some layers have no form in ONNX: names them.
+        """
+        from mlpipeline.dataflow.onnx_export import export_onnx
+
+        if self.fitted is None:
+            raise PipelineError("fit the pipeline first: an ONNX model holds what it has learned")
+        return export_onnx(self.graph, self._prepared.layers, self._prepared.specs, path)
 
     def _repr_svg_(self) -> str | None:
         from mlpipeline.dataflow.drawing import to_svg

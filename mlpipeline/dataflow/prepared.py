@@ -45,6 +45,9 @@ class Prepared:
         self.needed = inputs_of(graph.outputs, with_labels=False)
         self._names = [(str(node.name), node) for node in graph.outputs]
 
+    def __reduce__(self) -> Any:
+        return Prepared, (self.graph, self.fitted)  # the plan is made again: it holds functions
+
     @cached_property
     def plan(self) -> Plan:
         """What computes the outputs."""
@@ -98,6 +101,10 @@ class Prepared:
             PipelineError: there is none.
             DataError: there is no batch.
         """
+        if not observers:
+            raise PipelineError(
+                "the pipeline has none to run; give it some: Pipeline(..., metrics=[...], explorers=[...])"
+            )
         applications = [node.application for node in observers if node.application is not None]
         looked_at = list(dict.fromkeys(node for each in applications for node in each.inputs))
         needed = inputs_of(looked_at, with_labels=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -205,3 +206,27 @@ def test_partial_fit_goes_on_learning(table: np.ndarray) -> None:
         pipeline.partial_fit({"x": table[start : start + 17]})
     expected = whitening().fit({"x": table}).transform({"x": table})["white"]
     np.testing.assert_allclose(pipeline.transform({"x": table})["white"], expected, rtol=1e-12)
+
+
+def test_what_only_metrics_look_at_is_not_needed_to_fit(table: np.ndarray) -> None:
+    x, weight = Input("x", (4,)), Input("weight")
+    white = layers.Whiten()(x, "white")
+    weighted = metrics.Metric(lambda values, weights: np.average(values[:, 0], weights=weights))
+    pipeline = Pipeline([x, weight], white, weighted([white, weight], "mean"))
+    pipeline.fit({"x": table})
+    assert pipeline.evaluate({"x": table, "weight": np.ones(60)})["mean"] == pytest.approx(0)
+
+
+def test_a_pipeline_without_metrics_says_so(table: np.ndarray) -> None:
+    with pytest.raises(PipelineError, match="has none to run"):
+        whitening().fit({"x": table}).evaluate({"x": table})
+
+
+def test_a_pipeline_crosses_processes(table: np.ndarray) -> None:
+    x, label = Input("x", (4,)), Input("label")
+    layer = layers.Sklearn(LogisticRegression(), method="predict")
+    pipeline = Pipeline([x, label], layer([layers.Whiten()(x), label], "class"))
+    pipeline.fit({"x": table, "label": table[:, 0] > 3})
+    expected = pipeline.transform({"x": table})["class"]
+    copied = pickle.loads(pickle.dumps(pipeline))
+    np.testing.assert_array_equal(copied.transform({"x": table})["class"], expected)

@@ -1,0 +1,110 @@
+"""Numeric layers as ONNX operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from mlpipeline.dataflow.layers.numeric import (
+    Add,
+    Divide,
+    Dot,
+    ElementWiseMultiply,
+    Normalize,
+    ScalarMultiply,
+    StaticDot,
+    Subtract,
+    Whiten,
+)
+from mlpipeline.dataflow.onnx_export.builder import Tensor
+from mlpipeline.dataflow.onnx_export.call import BOOL, Call, wide_dtype
+
+
+def _elementwise(kind: str) -> Callable[[Call], Tensor]:
+    def convert(call: Call) -> Tensor:
+        total, *others = _aligned(call)
+        for other in others:
+            total = call.op(kind, *_promoted(call, total, other))
+        return total
+
+    return convert
+
+
+def _divide(call: Call) -> Tensor:
+    dividend, divisor = (call.cast(each, call.result_dtype) for each in _aligned(call))
+    dtype = dividend.dtype
+    nothing = call.equal(divisor, np.zeros((), dtype))
+    quotient = call.op("Div", dividend, call.where(nothing, np.ones((), dtype), divisor))
+    return call.where(nothing, np.asarray(call.layer.impute, dtype), quotient)
+
+
+def _scalar_multiply(call: Call) -> Tensor:
+    values = call.cast(call.operand(), call.result_dtype)
+    return call.op("Mul", values, np.asarray(call.layer.factor, values.dtype))
+
+
+def _static_dot(call: Call) -> Tensor:
+    values, matrix = call.operand(), call.layer.W
+    both_float = values.dtype.kind == "f" and matrix.dtype.kind == "f"
+    dtype = values.dtype if both_float else np.result_type(values.dtype, wide_dtype(matrix.dtype))
+    return call.op("MatMul", call.cast(values, dtype), matrix.astype(dtype))
+
+
+def _dot(call: Call) -> Tensor:
+    product, ndim = call.operand(), len(call.shape)
+    for position in range(1, len(call.inputs)):
+        more = len(call.shapes[position])
+        first, second = _promoted(call, product, call.operand(position))
+        left = call.unsqueeze(first, 1) if ndim == 1 else first
+        right = call.unsqueeze(second, 2) if more == 1 else second
+        product = call.op("MatMul", left, right)
+        added = [axis for axis, count in ((1, ndim), (2, more)) if count == 1]
+        product = call.op("Squeeze", product, np.array(added)) if added else product
+        ndim += more - 2
+    return product
+
+
+def _normalize(call: Call) -> Tensor:
+    values = call.real()
+    dtype = values.dtype
+    total = call.op("ReduceSum", values, np.array([-1]), keepdims=1)
+    nothing = call.equal(total, np.zeros((), dtype))
+    differs = call.op("Not", call.equal(values, np.zeros((), dtype)))
+    bad = call.op("And", nothing, differs, dtype=BOOL)
+    shares = call.op("Div", values, call.where(nothing, np.ones((), dtype), total))
+    equal_shares = np.asarray(1 / call.shape[-1], dtype)
+    return call.refuse(call.where(nothing, equal_shares, shares), bad, "values sum to 0 and are not all 0")
+
+
+def _whiten(call: Call) -> Tensor:
+    values, state = call.real(), call.layer.metadata
+    centered = call.op("Sub", values, state["mean"].astype(values.dtype))
+    return call.op("Div", centered, state["divisor"].astype(values.dtype))
+
+
+def _aligned(call: Call) -> list[Tensor]:
+    """Return the inputs with as many axes each; new ones stand behind the observations."""
+    most = max(map(len, call.shapes))
+    return [
+        call.unsqueeze(call.operand(position), *range(1, 1 + most - len(shape)))
+        for position, shape in enumerate(call.shapes)
+    ]
+
+
+def _promoted(call: Call, one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    dtype = np.result_type(one.dtype, other.dtype)
+    return call.cast(one, dtype), call.cast(other, dtype)
+
+
+CONVERTERS: dict[type, Callable[[Call], Tensor]] = {
+    Add: _elementwise("Add"),
+    Divide: _divide,
+    Dot: _dot,
+    ElementWiseMultiply: _elementwise("Mul"),
+    Normalize: _normalize,
+    ScalarMultiply: _scalar_multiply,
+    StaticDot: _static_dot,
+    Subtract: _elementwise("Sub"),
+    Whiten: _whiten,
+}
