@@ -48,7 +48,9 @@ def overhead() -> list[list[str]]:
             value = np.negative(value)
 
     steps = make_pipeline(*(FunctionTransformer(np.negative) for _ in range(NODES))).fit(data["x"])
-    ours, theirs, numpy = timed([lambda: pipeline.transform(data), lambda: steps.transform(data["x"]), by_hand], 400)
+    ours, theirs, numpy = timed(
+        [lambda: pipeline.transform(data), lambda: steps.transform(data["x"]), by_hand], 100, 10
+    )
     per_node = (ours - numpy) / NODES * 1e6
     other = (theirs - numpy) / NODES * 1e6
     return [["overhead per node", f"{per_node:.2f} µs", f"scikit-learn {other:.1f} µs", "", "1 µs"]]
@@ -62,9 +64,7 @@ def against_numpy() -> list[list[str]]:
     labels = (numbers[:, 0] + kinds > 7).astype(int)
     pipeline = classifier().fit({"numbers": numbers, "kind": kinds, "label": labels})
     table = np.column_stack([numbers, kinds])
-    columns = make_column_transformer(
-        (StandardScaler(), list(range(49))), (OneHotEncoder(sparse_output=False), [49])
-    )
+    columns = make_column_transformer((StandardScaler(), list(range(49))), (OneHotEncoder(sparse_output=False), [49]))
     theirs = make_pipeline(columns, PCA(10, random_state=0), LogisticRegression()).fit(table, labels)
     by_hand = numpy_classifier(pipeline)
     data = {"numbers": numbers, "kind": kinds}
@@ -80,7 +80,7 @@ def against_numpy() -> list[list[str]]:
         9,
     )
     one = {"numbers": numbers[:1], "kind": kinds[:1]}
-    single = timed([lambda: pipeline.transform(one), lambda: theirs.predict_proba(table[:1])], 100)
+    single = timed([lambda: pipeline.transform(one), lambda: theirs.predict_proba(table[:1])], 30, 20)
     return [
         ["100,000 x 50, to NumPy", ms(whole[0]), f"by hand {ms(whole[1])}", f"{whole[0] / whole[1]:.2f}", "1.05"],
         ["the same by scikit-learn", ms(whole[2]), f"by hand {ms(whole[1])}", f"{whole[2] / whole[1]:.2f}", ""],
@@ -157,16 +157,17 @@ def greyscale() -> list[list[str]]:
     return [["grey of 1,000 images", ms(ours), f"one product {ms(product)}", f"{ours / product:.2f}", "1.1"]]
 
 
-def timed(calls: list[Callable[[], Any]], repeats: int) -> list[float]:
-    """Return the median seconds of each call; they take turns, so that the machine's mood is the same for all."""
+def timed(calls: list[Callable[[], Any]], repeats: int, inner: int = 1) -> list[float]:
+    """Return the median seconds of each call; they take turns, `inner` calls each, so that a slow spell meets all."""
     seconds: list[list[float]] = [[] for _ in calls]
     for call in calls:
         call()
     for _ in range(repeats):
         for call, taken in zip(calls, seconds, strict=True):
             started = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - started)
+            for _ in range(inner):
+                call()
+            taken.append((time.perf_counter() - started) / inner)
     return [median(taken) for taken in seconds]
 
 

@@ -15,7 +15,12 @@ from tests.support import Folder
 
 REPOSITORY = Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-SCRIPTS = "mlp_binary_ionosphere.py\nmlp_multiclass_iris.py\nmlp_regression_housing.py\ncnn_digits.py\n"
+SCRIPTS = """mlp_binary_ionosphere.py
+mlp_multiclass_iris.py
+mlp_regression_housing.py
+mlp_pipeline_housing.py
+cnn_digits.py
+"""
 SET_UP = ("make ", "source ")  # what has been done when this test runs
 
 
@@ -44,7 +49,7 @@ def test_every_command_succeeds_from_the_top(clone: Path) -> None:
     done = subprocess.run(["bash", "-x", "-c", script], cwd=clone, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     assert "cnn_mnist.py\ncnn_digits.py" in (clone / "models.config").read_text()
-    assert "9 skipped" in done.stdout
+    assert "11 skipped" in done.stdout
     assert "example.py:rate0.5  SUCCEEDED" in done.stdout
 
 
@@ -62,6 +67,12 @@ def test_the_scripts_run_and_what_follows_them_works(folder: Folder) -> None:
         _python(f"{reading}\nprint(len(runs), 'test.error' in runs, 'learning_rate' in runs)", folder)
         == "4 True True\n"
     )
+
+
+def test_the_data_pipeline_gives_what_is_written_beside_it(folder: Folder) -> None:
+    shutil.copytree(REPOSITORY / "data", folder.root / "data", ignore=shutil.ignore_patterns("mnist"))
+    (code,) = [block for block in blocks("python") if "mlpipeline.dataflow" in block]
+    assert _python(code, folder).splitlines() == re.findall(r"^print.*  # (.*)$", code, flags=re.MULTILINE)
 
 
 def _python(code: str, folder: Folder) -> str:

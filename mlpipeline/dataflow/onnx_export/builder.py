@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.nodes import Node
+from mlpipeline.dataflow.node import Node
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import PipelineError
 

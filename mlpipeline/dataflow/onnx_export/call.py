@@ -92,7 +92,21 @@ class Call:
 
     def where(self, condition: Tensor, then: Tensor | Array, otherwise: Tensor | Array) -> Tensor:
         """Return values of one kind where a condition holds, and of another elsewhere."""
-        return self.op("Where", condition, then, otherwise, dtype=then.dtype)
+        return self.op("Where", condition, then, otherwise, dtype=held_dtype(then.dtype))
+
+    def product(self, values: Tensor, matrix: Array, shape: Sequence[int]) -> Tensor:
+        """Return the product of each observation with a matrix.
+
+        Gemm, since onnxruntime puts a factor that stands beside a MatMul into it, rounded to float32.
+
+        Args:
+            values: array[n, ..., k].
+            matrix: array[k, m] or array[k].
+            shape: of one observation of the result.
+        """
+        columns = matrix.reshape(len(matrix), -1).astype(values.dtype)
+        rows = self.op("Reshape", values, np.array([-1, len(matrix)]))
+        return self.op("Reshape", self.op("Gemm", rows, columns), np.array([-1, *shape]))
 
     def equal(self, one: Tensor, other: Tensor | Array) -> Tensor:
         """Return where numbers of the same dtype are equal."""

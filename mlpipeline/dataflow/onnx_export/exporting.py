@@ -25,7 +25,7 @@ import numpy as np
 
 from mlpipeline.dataflow.graph import Graph, inputs_of, ordered
 from mlpipeline.dataflow.layer import Layer
-from mlpipeline.dataflow.nodes import Application, Input, Node
+from mlpipeline.dataflow.node import Application, Input, Node
 from mlpipeline.dataflow.onnx_export import (
     functions,
     image,
@@ -34,6 +34,7 @@ from mlpipeline.dataflow.onnx_export import (
     onehot,
     shaping,
     sklearn_models,
+    traced_models,
 )
 from mlpipeline.dataflow.onnx_export.builder import Builder, NotExportable, Tensor, held_dtype
 from mlpipeline.dataflow.onnx_export.call import Call
@@ -51,6 +52,7 @@ CONVERTERS: dict[type, Converter] = {
     **onehot.CONVERTERS,
     **shaping.CONVERTERS,
     **sklearn_models.CONVERTERS,
+    **traced_models.CONVERTERS,
 }
 
 

@@ -46,22 +46,10 @@ OPERATORS: dict[Any, str] = {
 }
 ON_BOOL = ("And", "Not", "Or")
 ON_INTEGERS = frozenset(
-    [
-        "Abs",
-        "Add",
-        "Equal",
-        "Greater",
-        "GreaterOrEqual",
-        "Less",
-        "LessOrEqual",
-        "Max",
-        "Min",
-        "Mul",
-        "Neg",
-        "Pow",
-        "Sign",
-        "Sub",
-    ]
+    (
+        *("Abs", "Add", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Max", "Min", "Mul", "Neg"),
+        *("Pow", "Sign", "Sub"),
+    )
 )
 
 

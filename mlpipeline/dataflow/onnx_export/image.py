@@ -21,7 +21,7 @@ def _grey(call: Call) -> Tensor:
 
 def _luminosity(call: Call) -> Tensor:
     values = call.real()
-    return call.op("MatMul", values, np.array(LUMINOSITY, values.dtype))
+    return call.product(values, np.array(LUMINOSITY), call.shape[:2])
 
 
 def _lightness(call: Call) -> Tensor:
@@ -32,7 +32,7 @@ def _lightness(call: Call) -> Tensor:
 
 def _average(call: Call) -> Tensor:
     values = call.real()
-    return call.op("Div", call.op("MatMul", values, np.ones(3, values.dtype)), np.asarray(3, values.dtype))
+    return call.op("Div", call.product(values, np.ones(3), call.shape[:2]), np.asarray(3, values.dtype))
 
 
 def _binary(call: Call) -> Tensor:

@@ -48,20 +48,18 @@ def _static_dot(call: Call) -> Tensor:
     values, matrix = call.operand(), call.layer.W
     both_float = values.dtype.kind == "f" and matrix.dtype.kind == "f"
     dtype = values.dtype if both_float else np.result_type(values.dtype, wide_dtype(matrix.dtype))
-    return call.op("MatMul", call.cast(values, dtype), matrix.astype(dtype))
+    return call.product(call.cast(values, dtype), matrix, call.result_shape)
 
 
 def _dot(call: Call) -> Tensor:
     product, ndim = call.operand(), len(call.shape)
     for position in range(1, len(call.inputs)):
         more = len(call.shapes[position])
-        first, second = _promoted(call, product, call.operand(position))
-        left = call.unsqueeze(first, 1) if ndim == 1 else first
-        right = call.unsqueeze(second, 2) if more == 1 else second
-        product = call.op("MatMul", left, right)
-        added = [axis for axis, count in ((1, ndim), (2, more)) if count == 1]
-        product = call.op("Squeeze", product, np.array(added)) if added else product
-        ndim += more - 2
+        left, right = "nij" if ndim == 2 else "nj", "njk"[: more + 1]
+        inner = left[1:-1] + right[2:]
+        pair = _promoted(call, product, call.operand(position))
+        product = call.op("Einsum", *pair, equation=f"{left},{right}->n{inner}")
+        ndim = len(inner)
     return product
 
 

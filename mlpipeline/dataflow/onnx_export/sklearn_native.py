@@ -31,7 +31,7 @@ def native_outputs(call: Call, table: Tensor, form: NativeForm, estimator: Any) 
     checked = call.refuse_missing(values)
     if link is not None:
         return link(call, checked)
-    return _picked(call, checked, estimator.classes_, one_column=_width(form.affine_for(x.dtype)) == 1)
+    return _picked(call, checked, estimator.classes_, form.affine.factor.shape[1] == 1)
 
 
 def _affine(call: Call, x: Tensor, affine: Affine) -> Tensor:
@@ -40,7 +40,10 @@ def _affine(call: Call, x: Tensor, affine: Affine) -> Tensor:
     values = call.cast(x, dtype)
     if np.any(affine.center):
         values = call.op("Sub", values, np.asarray(affine.center, dtype))
-    values = call.op("MatMul" if affine.is_matrix else "Mul", values, np.asarray(affine.factor, dtype))
+    if affine.is_matrix:
+        values = call.product(values, affine.factor, affine.factor.shape[1:])
+    else:
+        values = call.op("Mul", values, affine.factor.astype(dtype))
     return call.op("Add", values, np.asarray(affine.shift, dtype)) if np.any(affine.shift) else values
 
 
@@ -64,10 +67,6 @@ def _picked(call: Call, values: Tensor, classes: Array, one_column: bool) -> Ten
         return call.op("Gather", classes, call.cast(above, INT))
     largest = call.op("ArgMax", values, dtype=INT, axis=1, keepdims=0)
     return call.op("Gather", classes, largest)
-
-
-def _width(affine: Affine) -> int:
-    return affine.factor.shape[-1]
 
 
 LINKS: dict[Any, Callable[[Call, Tensor], Tensor]] = {

@@ -7,7 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.onnx_export.builder import IR_VERSION, OPSETS, Builder, NotExportable, Tensor, onnx_module
+from mlpipeline.dataflow.onnx_export.builder import (
+    IR_VERSION,
+    OPSETS,
+    Builder,
+    NotExportable,
+    Tensor,
+    held_dtype,
+    onnx_module,
+)
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import PipelineError
 
@@ -84,6 +92,4 @@ def inserted(builder: Builder, name: str, model: Any, inputs: Sequence[Tensor], 
 
 
 def _numpy_dtype(onnx: Any, element_type: int) -> np.dtype[Any]:
-    if element_type == onnx.TensorProto.STRING:
-        return np.dtype(np.str_)
-    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element_type))
+    return held_dtype(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(element_type)))
