@@ -16,6 +16,7 @@ EXTRAS = {
     "polars": ["polars>=1"],
 }
 TOOLS = ["hypothesis", "mypy", "pandas-stubs", "psycopg[binary]", "pytest", "ruff", "scipy-stubs", "setuptools"]
+TOOLS += ["pyarrow"]  # pandas loads it where it is installed; the fork server has to bear that
 TESTED = ["keras", "onnx", "plot", "polars", "sql"]  # the extras that the tests use
 EXTRAS["dev"] = [*TOOLS, *(package for extra in TESTED for package in EXTRAS[extra])]
 

@@ -58,7 +58,9 @@ def child_environment() -> dict[str, str]:
     """Return the environment in which libraries are imported: one thread, and the same hashes in every process."""
     single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     huge_pages = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}  # cheaper to fork; children do not inherit it
-    return {"PYTHONHASHSEED": "0", **huge_pages, **os.environ, **single}
+    # pandas loads pyarrow where it is installed, and its allocator would start a thread, which rules out forking
+    no_thread = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+    return {"PYTHONHASHSEED": "0", **huge_pages, **no_thread, **os.environ, **single}
 
 
 def interpreter_command(module: str) -> list[str]:

@@ -39,6 +39,7 @@ from mlpipeline.runner.surroundings import RUN_ID_VARIABLE
 PULLED_IN_LATE = {
     "torch": ("torch._dynamo", "torch.utils.data"),
     "numpy": ("numpy.random", "threadpoolctl"),
+    "mlpipeline.dataflow": ("pandas", "numpy.random", "mlpipeline.dataflow.drawing"),
     "mlpipeline.pytorch": ("torch._dynamo", "numpy.random", "numpy.ctypeslib", "pandas", "threadpoolctl"),
 }
 _PR_SET_PDEATHSIG = 1

@@ -17,7 +17,9 @@ def through_a_file(value: Any, path: Path, trusted: Any = ()) -> Any:
     told = encoder.encode(value, "the value")
     archive.write(path, {"format": 1, "value": told}, encoder.parts).replace(path)
     document, parts = archive.read(path)
-    return Decoder(parts, Trust(trusted)).decode(document["value"])
+    decoder = Decoder(parts, Trust(trusted))
+    decoder.trust.check(decoder.names(document["value"]), path)
+    return decoder.decode(document["value"])
 
 
 def changed(path: Path, change: Callable[[Any, Any], object]) -> Path:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.dataflow.onnx_files import assert_same_outputs
 
 from mlpipeline.dataflow import Input, Pipeline, layers
 from mlpipeline.dataflow.spec import Array
+from tests.dataflow.onnx_files import assert_same_outputs
 
 RNG = np.random.default_rng(0)
 N = 12

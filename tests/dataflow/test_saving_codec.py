@@ -82,13 +82,20 @@ def test_numpy_scalars_keep_their_dtype(value):
 
 @pytest.mark.parametrize(
     "array",
-    [np.arange(6.0).reshape(2, 3).T, np.arange(12)[::2], np.zeros((0, 3)), np.ma.getdata(np.arange(3)), np.array(5)],
+    [
+        np.arange(6.0).reshape(2, 3).T,
+        np.zeros((2, 2), [("數", "i4"), ("b", "U2")]),
+        np.arange(12)[::2],
+        np.zeros((0, 3)),
+        np.ma.getdata(np.arange(3)),
+        np.array(5),
+    ],
 )
 def test_arrays_keep_their_values_and_memory_order(tmp_path, array):
     back = through_a_file(array, tmp_path / "value.pkl")
     assert same(back, np.array(array))
     assert back.flags.f_contiguous == array.flags.f_contiguous or not array.flags.forc
-    back += 1  # and can be written to
+    assert back.flags.writeable
 
 
 def test_a_random_generator_goes_on_where_it_was(tmp_path):
@@ -130,7 +137,7 @@ def test_a_function_that_cannot_be_found_again_is_refused(function):
         Encoder().encode(function, "node 'a', parameter f")
 
 
-@pytest.mark.parametrize("value", [object(), np.zeros(1, [("數", "i4")]), iter([]), np.ma.array([1]), [].append, OrderedDict(), Whiten().fit])
+@pytest.mark.parametrize("value", [object(), iter([]), np.ma.array([1]), [].append, OrderedDict(), Whiten().fit])
 def test_what_cannot_be_saved_is_refused_with_its_place(value):
     with pytest.raises(PipelineError, match=r"node 'a'\[1\]: "):
         Encoder().encode([0, value], "node 'a'")

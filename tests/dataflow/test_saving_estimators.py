@@ -8,10 +8,13 @@ from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_selection import SelectKBest
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -46,6 +49,8 @@ ESTIMATORS = [
     KMeans(2, n_init=1, random_state=0),
     GaussianNB(),
     MLPClassifier((5,), max_iter=3),
+    GaussianProcessRegressor(RBF() + WhiteKernel()),
+    make_pipeline(SimpleImputer(), SelectKBest(k=2), GaussianNB()),
     Ridge(alpha=np.float32(0.5)),
     FunctionTransformer(np.log1p),
     make_pipeline(Normalize(), LogisticRegression()),
@@ -66,7 +71,8 @@ def test_fitted_estimators_come_back(estimator, tmp_path):
 def test_sparse_and_text_estimators_come_back(tmp_path):
     texts = ["the cat sat", "a dog sat", "the dog ran"]
     vectorizer = TfidfVectorizer().fit(texts)
-    back = through_a_file([vectorizer, vectorizer.transform(texts)], tmp_path / "estimator.pkl")
+    trusted = ["scipy.sparse._csr.csr_matrix"]
+    back = through_a_file([vectorizer, vectorizer.transform(texts)], tmp_path / "estimator.pkl", trusted)
     assert (back[0].transform(texts) != back[1]).nnz == 0
 
 
@@ -74,7 +80,7 @@ def test_sparse_and_text_estimators_come_back(tmp_path):
     ("estimator", "names"),
     [
         (RandomForestClassifier(3), ["sklearn.tree._tree.Tree"]),
-        (GaussianProcessRegressor(RBF()), ["sklearn.gaussian_process.kernels.RBF"]),
+        (KNeighborsClassifier(), ["sklearn.neighbors._kd_tree", "sklearn.metrics._dist_metrics.EuclideanDistance64"]),
         (HistGradientBoostingClassifier(max_iter=2), ["sklearn.ensemble._hist_gradient_boosting.predictor"]),
         (Shift(), [f"{__name__}.Shift"]),
         (Shift(), [Shift]),
@@ -82,6 +88,8 @@ def test_sparse_and_text_estimators_come_back(tmp_path):
 )
 def test_what_skops_does_not_vouch_for_needs_trust(estimator, names, tmp_path):
     estimator.fit(X, Y)
+    with pytest.raises(PipelineError, match="not part of mlpipeline"):
+        through_a_file(estimator, tmp_path / "estimator.pkl")
     back = through_a_file(estimator, tmp_path / "estimator.pkl", trusted=names)
     method = "predict" if hasattr(estimator, "predict") else "transform"
     np.testing.assert_array_equal(getattr(back, method)(X), getattr(estimator, method)(X))
@@ -101,6 +109,12 @@ def test_the_same_estimator_is_the_same_bytes(tmp_path):
     for one, other in zip(fitted(), fitted(), strict=True):
         assert encoded(one) == encoded(other)
         assert encoded(through_a_file(one, tmp_path / "estimator.pkl")) == encoded(one)
+
+
+def test_a_set_is_the_same_bytes_in_any_order():
+    one, other = (FunctionTransformer(kw_args={"words": {*words}}) for words in ([0, 8], [8, 0]))
+    assert list(one.kw_args["words"]) != list(other.kw_args["words"])
+    assert encoded(one) == encoded(other)
 
 
 def test_parts_that_are_shared_stay_shared(tmp_path):

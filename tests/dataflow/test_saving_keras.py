@@ -100,6 +100,19 @@ def test_a_local_class_in_a_model_is_refused_when_saving(tmp_path):
         pipeline_of(model_of(Local())).save(tmp_path)
 
 
+@keras.saving.register_keras_serializable("mine")
+class Registered(layers.Dense):
+    @classmethod
+    def from_config(cls, config):
+        pytest.fail("it ran")
+
+
+def test_what_the_program_has_registered_cannot_be_called_by_a_second_name(saved, tmp_path):
+    path = hostile(saved, tmp_path / "x.pkl", lambda config: layer_of(config).update(registered_name="mine>Registered"))
+    with pytest.raises(PipelineError, match="is called 'mine>Registered' too"):
+        load_pipeline(path)
+
+
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     return pipeline_of(model_of(layers.Conv2D(2, 3))).save(tmp_path_factory.mktemp("keras"))

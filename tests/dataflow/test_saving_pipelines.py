@@ -343,6 +343,14 @@ def test_columns_and_containers_survive(data, tmp_path):
     assert list(loaded.get_feature_names_out()) == list(pipeline.get_feature_names_out())
 
 
+def test_the_container_of_a_layer_survives(tmp_path):
+    layer = Whiten().set_output(transform="pandas").fit(np.arange(6.0).reshape(3, 2))
+    x = Input("x", (2,))
+    loaded = load_pipeline(Pipeline(x, layer(x, "white"), name="frame").save(tmp_path)).graph.applications[0].layer
+    expected = layer.transform(np.eye(2))
+    assert loaded.transform(np.eye(2)).equals(expected)
+
+
 def test_every_layer_of_mlpipeline_is_allowed():
     package = mlpipeline.dataflow
     modules = [each.name for each in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]

@@ -29,6 +29,8 @@ HOSTILE = [
     "builtins:getattr",
     "builtins:__import__",
     "builtins:str.format",
+    "math:__loader__",
+    "math:__loader__.load_module",
     "builtins:str.__class__",
     "numpy:savetxt",
     "numpy:fromfile",
@@ -140,9 +142,10 @@ def test_what_is_no_name_is_damage(name, saved):
         load_pipeline(saved, trusted=["os"])
 
 
-def test_a_function_cannot_stand_for_a_layer_nor_a_layer_for_what_is_called(saved):
-    changed(saved, lambda document, _: document["layers"][0].update({"class": "numpy:mean"}))
-    with pytest.raises(PipelineError, match=r"numpy.mean is no layer"):
+@pytest.mark.parametrize("name", ["numpy:mean", "numpy:float64", "builtins:dict", "torch.nn:Linear"])
+def test_only_a_layer_stands_for_a_layer(name, saved):
+    changed(saved, lambda document, _: document["layers"][0].update({"class": name}))
+    with pytest.raises(PipelineError, match=r"\w is no layer"):
         load_pipeline(saved)
 
 

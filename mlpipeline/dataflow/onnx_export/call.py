@@ -97,16 +97,22 @@ class Call:
     def product(self, values: Tensor, matrix: Array, shape: Sequence[int]) -> Tensor:
         """Return the product of each observation with a matrix.
 
-        Gemm, since onnxruntime puts a factor that stands beside a MatMul into it, rounded to float32.
-
         Args:
             values: array[n, ..., k].
             matrix: array[k, m] or array[k].
             shape: of one observation of the result.
         """
-        columns = matrix.reshape(len(matrix), -1).astype(values.dtype)
         rows = self.op("Reshape", values, np.array([-1, len(matrix)]))
-        return self.op("Reshape", self.op("Gemm", rows, columns), np.array([-1, *shape]))
+        product = self.table_product(rows, matrix.reshape(len(matrix), -1))
+        return self.op("Reshape", product, np.array([-1, *shape]))
+
+    def table_product(self, table: Tensor, matrix: Array) -> Tensor:
+        """Return the product of array[n, k] and array[k, m].
+
+        onnxruntime puts a factor that stands beside a MatMul into it, rounded to float32; not so with
+        Gemm, which it has for floats only.
+        """
+        return self.op("Gemm" if table.dtype.kind == "f" else "MatMul", table, matrix.astype(table.dtype))
 
     def equal(self, one: Tensor, other: Tensor | Array) -> Tensor:
         """Return where numbers of the same dtype are equal."""

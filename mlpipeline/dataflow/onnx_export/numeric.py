@@ -48,6 +48,8 @@ def _static_dot(call: Call) -> Tensor:
     values, matrix = call.operand(), call.layer.W
     both_float = values.dtype.kind == "f" and matrix.dtype.kind == "f"
     dtype = values.dtype if both_float else np.result_type(values.dtype, wide_dtype(matrix.dtype))
+    if len(call.shape) == 1 and matrix.ndim == 2:
+        return call.table_product(call.cast(values, dtype), matrix)
     return call.product(call.cast(values, dtype), matrix, call.result_shape)
 
 

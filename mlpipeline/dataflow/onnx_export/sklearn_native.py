@@ -41,7 +41,7 @@ def _affine(call: Call, x: Tensor, affine: Affine) -> Tensor:
     if np.any(affine.center):
         values = call.op("Sub", values, np.asarray(affine.center, dtype))
     if affine.is_matrix:
-        values = call.product(values, affine.factor, affine.factor.shape[1:])
+        values = call.table_product(values, affine.factor)
     else:
         values = call.op("Mul", values, affine.factor.astype(dtype))
     return call.op("Add", values, np.asarray(affine.shift, dtype)) if np.any(affine.shift) else values

@@ -32,15 +32,20 @@ def _encode_array(encoder: Encoder, value: Array, where: str) -> Json:
     array = without_padding(np.asarray(value))
     try:
         npy_header(array)
-    except UnicodeEncodeError:
-        raise PipelineError(
-            f"{where}: expected fields with names in latin letters, but got {value.dtype.names}"
-        ) from None
+    except UnicodeEncodeError:  # the names of its fields are beyond Latin-1
+        told = {"dtype": _encode_descr(encoder, array.dtype, where)}
+        return {"entry": encoder.add("arrays", "npy", array.view(f"V{array.itemsize}")), **told}
     return {"entry": encoder.add("arrays", "npy", array)}
 
 
 def _decode_array(decoder: Decoder, told: Json) -> Array:
-    return as_array(decoder.part(told["entry"]), str(told["entry"]))
+    array = as_array(decoder.part(told["entry"]), str(told["entry"]))
+    if "dtype" not in told:
+        return array
+    dtype = _decode_dtype(decoder, {"descr": told["dtype"]})
+    if dtype.hasobject or dtype.itemsize != array.itemsize:
+        raise ValueError(f"{told['entry']} holds no values of {dtype}")
+    return array.view(dtype)
 
 
 def _encode_objects(encoder: Encoder, value: Array, where: str) -> Json:

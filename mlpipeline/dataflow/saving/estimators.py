@@ -24,6 +24,24 @@ from mlpipeline.dataflow.saving.trust import checked_name
 from mlpipeline.errors import PipelineError
 
 SCHEMA = "schema.json"
+# what common estimators are made of beside what skops vouches for: written in Python, and does nothing but compute.
+# Trees and their like are not among them: they are indexed in C without a look at the bounds
+_PARTS = {
+    "numpy": "dtype",
+    "sklearn._loss.loss": "HalfTweedieLoss HalfTweedieLossIdentity",
+    "sklearn.calibration": "_CalibratedClassifier _SigmoidCalibration",
+    "sklearn.cluster._bisect_k_means": "_BisectingTree",
+    "sklearn.cluster._kmeans": "_kmeans_single_lloyd _kmeans_single_elkan",
+    "sklearn.feature_selection._mutual_info": "mutual_info_classif mutual_info_regression",
+    "sklearn.feature_selection._univariate_selection": "chi2 f_classif f_regression r_regression",
+    "sklearn.gaussian_process._gpc": "_BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels": (
+        "CompoundKernel ConstantKernel DotProduct ExpSineSquared Exponentiation Hyperparameter Matern Product RBF "
+        "RationalQuadratic Sum WhiteKernel"
+    ),
+    "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
+}
+KNOWN = frozenset(f"{module}.{name}" for module, names in _PARTS.items() for name in names.split())
 FIRST_PROTOCOL = 2  # what older ones let through, skops has learned to refuse since
 
 
@@ -42,10 +60,9 @@ def _encode(encoder: Encoder, value: Any, where: str) -> Json:
 
 def _decode(decoder: Decoder, told: Json) -> Any:
     content = _checked(decoder, told)
+    decoder.trust.check(_unknown(content), told["entry"])
     try:
         return _skops().loads(content, trusted=_untrusted(content))
-    except PipelineError:
-        raise
     except Exception as error:
         raise PipelineError(
             f"{told['entry']}: skops cannot load it: {error}. It may be damaged, or need another scikit-learn"
@@ -53,11 +70,14 @@ def _decode(decoder: Decoder, told: Json) -> Any:
 
 
 def _names(decoder: Decoder, told: Json) -> Iterable[str]:
-    known = {f"mlpipeline.dataflow.{place}.{name}" for name, place in LAYERS.items()}
-    for name in _untrusted(_checked(decoder, told)):
-        if name not in known:
-            module, _, last = name.rpartition(".")
-            yield checked_name(f"{module}:{last}")
+    return _unknown(_checked(decoder, told))
+
+
+def _unknown(content: bytes) -> list[str]:
+    """Return the names of the types that neither skops nor mlpipeline vouches for."""
+    known = KNOWN | {f"mlpipeline.dataflow.{place}.{name}" for name, place in LAYERS.items()}
+    split = (name.rpartition(".") for name in _untrusted(content) if name not in known)
+    return [checked_name(f"{module}:{last}") for module, _, last in split]
 
 
 def canonical(content: bytes) -> bytes:
