@@ -97,9 +97,12 @@ def test_libraries_and_what_they_pull_in_late_are_loaded_before_a_run(folder: Fo
 
 def test_pyarrow_beside_pandas_does_not_keep_libraries_from_the_server(folder: Folder) -> None:
     pytest.importorskip("pyarrow", reason="pandas loads it where it is installed")
-    (folder.models / "a.py").write_text(LOOKS_AROUND.replace("import torch\n", "import pandas\nimport torch\n", 1))
+    script = LOOKS_AROUND.replace('"torch",', '"torch", "pandas",', 1).replace(
+        "import torch\n", "import pandas, torch\n", 1
+    )
+    (folder.models / "a.py").write_text(script)
     (result,) = run_with(ForkEngine(), folder, "a.py")
-    assert (result.metrics["test.torch"], result.metrics["test.server_threads"]) == (1, 1)
+    assert (result.metrics["test.pandas"], result.metrics["test.server_threads"]) == (1, 1)
 
 
 def test_without_fork_a_run_comes_to_the_same_result(folder: Folder) -> None:
