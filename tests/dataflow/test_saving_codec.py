@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -68,6 +68,7 @@ def same(one, other):
 
 
 @settings(max_examples=80, deadline=None)
+@example("\ud83d\ude00")  # two halves, which JSON would join
 @given(VALUES)
 def test_values_come_back_equal_with_their_types(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "value.pkl"

@@ -10,7 +10,7 @@ from importlib import import_module
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -193,10 +193,12 @@ def test_the_file_of_another_pipeline_is_never_replaced(tmp_path):
 def test_any_name_stays_in_its_directory(name, tmp_path):
     path = small_pipeline(name=name, version="v/1").save(tmp_path / "here")
     assert path.parent == tmp_path / "here"
+    assert not path.name.startswith((".", " "))
     assert os.listdir(tmp_path) == ["here"]
     assert load_pipeline(path).name == name
 
 
+@example("a/b", "a%2Fb")
 @given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
 def test_different_names_are_different_files(one, other):
     assert (file_name(one, None) == file_name(other, None)) == (one == other)

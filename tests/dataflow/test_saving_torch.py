@@ -171,6 +171,13 @@ def test_a_module_that_would_not_come_back_is_refused(module, message, tmp_path)
         (lambda told, parts: told["made"]["children"].append(["x", told["made"]["children"][0][1]]), "should be there"),
         (lambda told, parts: parts.update({told["entry"]: b"\xff" * 8 + b"{}"}), "damaged|does not fit"),
         (lambda told, parts: told.pop("entry"), "damaged"),
+        (
+            lambda told, parts: told["made"].update(
+                {"class": "torch.nn:MultiheadAttention", "arguments": {"embed_dim": 4, "num_heads": 0}}
+            ),
+            "damaged",
+        ),
+        (lambda told, parts: told["made"].update({"class": "torch.nn:Linear", "arguments": {"x": 1}}), "damaged"),
         (lambda told, parts: told.update(maker={"is": "name", "name": "numpy:mean"}, made=None), "damaged|cannot"),
     ],
 )

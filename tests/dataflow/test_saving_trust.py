@@ -138,7 +138,7 @@ def test_a_trusted_class_does_not_vouch_for_its_module():
 @pytest.mark.parametrize("name", [3, "os", "os:", ":x", "a b:c", "os:system()", "..:x", "os;x:y", ["os"], None])
 def test_what_is_no_name_is_damage(name, saved):
     changed(saved, lambda document, _: named(document, "name")[0].update(name=name))
-    with pytest.raises(PipelineError, match="is damaged: ValueError: expected a name"):
+    with pytest.raises(PipelineError, match=r"is damaged.*: ValueError: expected a name"):
         load_pipeline(saved, trusted=["os"])
 
 

@@ -45,7 +45,7 @@ class OneHotRange(StatefulLayer):
         self.metadata |= {"min": low, "max": high}
 
     def transform(self, x: Array) -> Array:
-        low, high = self._range()
+        low, high = self.limits()
         positions = _as_codes(x) - low
         outside = (positions < 0) | (positions > high - low)
         if not np.count_nonzero(outside):
@@ -58,16 +58,16 @@ class OneHotRange(StatefulLayer):
         if x.dtype is not None and x.dtype.kind not in "biu":
             raise PipelineError(f"expected integers, but got {x}; put the layer Cast(int) before it")
         known = self.min_val is not None and self.max_val is not None
-        width = self._range()[1] - self._range()[0] + 1 if known or self.metadata else None
+        width = self.limits()[1] - self.limits()[0] + 1 if known or self.metadata else None
         return Spec(None if x.shape is None else (*x.shape, width), np.dtype(np.float64))
 
     def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None:
         if not self.metadata:
             return None
-        low, high = self._range()
+        low, high = self.limits()
         return [f"{name}_{value}" for name in names[0] for value in range(low, high + 1)]
 
-    def _range(self) -> tuple[int, int]:
+    def limits(self) -> tuple[int, int]:
         low, high = self.min_val, self.max_val
         if low is None or high is None:
             state = learned(self)

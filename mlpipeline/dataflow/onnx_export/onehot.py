@@ -13,7 +13,7 @@ from mlpipeline.dataflow.spec import Array
 
 
 def _one_hot_range(call: Call) -> Tensor:
-    low, high = call.layer._range()
+    low, high = call.layer.limits()
     return _one_hot(call, call.cast(call.x, INT), np.arange(low, high + 1))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import binascii
 import os
 import re
 from collections.abc import Iterable
@@ -28,7 +27,17 @@ if TYPE_CHECKING:
 ROLES = ("outputs", "metrics", "explorers")
 LONGEST_NAME = 200  # bytes; file systems allow 255, and the file aside has a longer name
 _UNSAFE = re.compile(r'[%/\\:*?"<>|\x00-\x1f\x7f]|^[. ]|[. ]$')
-_DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError, binascii.Error)
+# what a description without meaning makes Python and the libraries raise; RecursionError is a RuntimeError
+_DAMAGED = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 def save_pipeline(pipeline: Pipeline, directory: str | Path, overwrite: bool = False) -> Path:
@@ -80,7 +89,9 @@ def load_pipeline(path: str | Path, storage_db: Any = None, trusted: Iterable[An
     except MlpError as error:
         raise type(error)(f"{path}: {error}") from error.__cause__
     except _DAMAGED as error:
-        raise PipelineError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+        raise PipelineError(
+            f"{path} is damaged, or what it names has changed: {type(error).__name__}: {error}"
+        ) from error
 
 
 def described(pipeline: Pipeline, encoder: Encoder) -> Json:
