@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpipeline.dataflow.node import Input, Node
 from mlpipeline.dataflow.spec import Array, Spec, is_numeric
-from mlpipeline.dataflow.tables import as_array, is_frame
+from mlpipeline.dataflow.tables import as_array, frame_arrays, is_frame
 from mlpipeline.errors import DataError, did_you_mean
 
 
@@ -19,6 +19,7 @@ def arranged(
     data: Any,
     labels: Any = None,
     seen: Mapping[Node, Spec] | None = None,
+    columns: Sequence[str] = (),
 ) -> dict[Any, Array]:
     """Return the arrays of the needed inputs, checked; the caller's arrays themselves where they are arrays.
 
@@ -29,10 +30,11 @@ def arranged(
             a frame whose columns are dealt out to the inputs that need no labels, in their order.
         labels: what goes to the inputs that `data` does not fill, as scikit-learn passes a y.
         seen: what the fit has seen, by input.
+        columns: of the frame that the fit was given as a table; another is brought into their order.
     Raises: DataError: data is missing, unknown, of another shape or dtype, or of unequal lengths.
     """
     if not isinstance(data, Mapping):
-        data = _by_name(inputs, needed, data, labels)
+        data = _by_name(inputs, needed, data, labels, columns)
     values: dict[Any, Array] = {}
     n = -1
     for node in inputs:
@@ -56,15 +58,44 @@ def arranged(
     return values
 
 
-def _by_name(inputs: Sequence[Input], needed: Collection[Node], data: Any, labels: Any) -> dict[str, Any]:
-    names = {str(node.name) for node in inputs}
-    if is_frame(data) and {node.name for node in inputs if node in needed} <= set(map(str, data.columns)):
-        return {str(name): as_array(data[name]) for name in data.columns if str(name) in names}
-    if labels is not None and len(needed) > 1:
-        rest = [node for node in inputs if node in needed]
-        given = _dealt_out(rest[:-1], data)
-        return given | {str(rest[-1].name): as_array(labels)}
-    return _dealt_out([node for node in inputs if node in needed], data)
+def dealt_columns(inputs: Sequence[Input], needed: Collection[Node], data: Any) -> tuple[str, ...]:
+    """Return the columns of a frame that is dealt out to the inputs as a table; () for other data."""
+    if not is_frame(data) or _has_inputs(inputs, needed, data):
+        return ()
+    return tuple(map(str, data.columns))
+
+
+def _has_inputs(inputs: Sequence[Input], needed: Collection[Node], frame: Any) -> bool:
+    """Return whether a frame has a column for each input."""
+    return {node.name for node in inputs if node in needed} <= set(map(str, frame.columns))
+
+
+def _by_name(
+    inputs: Sequence[Input], needed: Collection[Node], data: Any, labels: Any, columns: Sequence[str]
+) -> dict[str, Any]:
+    rest = [node for node in inputs if node in needed]
+    if is_frame(data):
+        if _has_inputs(inputs, needed, data):
+            return frame_arrays(data, [str(node.name) for node in rest])
+        data = _table(data, columns)
+    if labels is not None and len(rest) > 1:
+        return _dealt_out(rest[:-1], data) | {str(rest[-1].name): as_array(labels)}
+    return _dealt_out(rest, data)
+
+
+def _table(frame: Any, columns: Sequence[str]) -> Array:
+    """Return a frame as a table, its columns in the order of the fit.
+
+    Raises: DataError: a column of the fit is missing.
+    """
+    names = list(map(str, frame.columns))
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise DataError(f"the frame lacks columns that the fit has seen: {_listed(missing)}; it has {_listed(names)}")
+    if not columns and len(set(names)) < len(names):
+        return as_array(frame)
+    arrays = list(frame_arrays(frame, columns or names).values())
+    return np.column_stack(arrays) if all(array.dtype.kind in "biuf" for array in arrays) else as_array(frame[columns or names])
 
 
 def _dealt_out(inputs: Sequence[Input], data: Any) -> dict[str, Array]:

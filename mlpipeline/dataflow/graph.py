@@ -63,10 +63,12 @@ class Fitted:
     Args:
         layers: for each applied layer that learns, the copy that has learned.
         specs: what the fit has seen at each node.
+        columns: of the frame that was dealt out to the inputs as a table, if it was one.
     """
 
     layers: Mapping[Application, StatefulLayer]
     specs: Mapping[Node, Spec]
+    columns: tuple[str, ...] = ()
 
 
 def make_graph(

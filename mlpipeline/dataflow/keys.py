@@ -1,14 +1,16 @@
-"""Keys: short texts that are equal when contents are: arrays, parameters, states and the code of functions.
+"""Keys: short texts that are equal when contents are: arrays, parameters, states, and code with what it uses.
 
-They are the same in every process of one Python version.
+They are the same in every process of one version of Python. Code is followed through the user's own
+modules; what belongs to an installed library counts by its name.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
+import sysconfig
 import types
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,12 @@ import xxhash
 
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.spec import Array
+
+_DEEPEST = 200
+_LIBRARIES = tuple(filter(None, (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))))
+_NOT_OF_A_LAYER = {"_metadata", "_width", "_names_in", "_container"}
+_NOT_OF_A_CLASS = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl"}
+_BUILT_IN = "mlpipeline.dataflow."
 
 
 class NoKeyError(Exception):
@@ -25,18 +33,9 @@ class NoKeyError(Exception):
 def array_key(array: Array) -> str:
     """Return a key of an array's dtype, shape and values; the values are read once.
 
-    Raises: NoKeyError: it holds objects other than texts, numbers, truth values and None.
+    Raises: NoKeyError: it holds objects that have no key.
     """
-    hasher = xxhash.xxh3_128(f"{array.dtype.str}{array.shape}".encode())
-    if array.dtype.hasobject:
-        for item in array.ravel().tolist():
-            if not isinstance(item, str | int | float | bool | bytes | types.NoneType | dict):
-                raise NoKeyError(f"an array holds {type(item).__name__}")
-            text = content_key(item).encode() if isinstance(item, dict) else repr(item).encode()
-            hasher.update(b"%d:%s" % (len(text), text))
-    elif array.size:
-        hasher.update(np.ascontiguousarray(array).data.cast("B") if array.dtype.kind not in "mM" else array.tobytes())
-    return hasher.hexdigest()
+    return _Describer().array(array)
 
 
 def content_key(value: Any) -> str:
@@ -44,20 +43,20 @@ def content_key(value: Any) -> str:
 
     Raises: NoKeyError: says what has no key.
     """
-    return _joined(_parts(value, ()))
+    return _Describer().key(value)
 
 
 def code_key(layer: Layer) -> str:
-    """Return a key of the code of a layer's class, with all functions of its own module that it uses."""
-    return content_key(type(layer))
+    """Return a key of the code of a layer's class, with all code of the user's that it uses."""
+    return _code_of_built_in(type(layer)) if _is_built_in(type(layer)) else content_key(type(layer))
 
 
 def parameters_key(layer: Layer) -> str:
-    """Return a key of a layer's parameters.
+    """Return a key of a layer's parameters; of a user's layer, all attributes count but what it has learned.
 
     Raises: NoKeyError: one of them has no key.
     """
-    return content_key(layer.get_params(deep=False))
+    return content_key(_attributes(layer))
 
 
 def state_key(layer: Layer) -> str:
@@ -68,121 +67,184 @@ def state_key(layer: Layer) -> str:
     return content_key(layer.metadata) if isinstance(layer, StatefulLayer) else ""
 
 
-Seen = tuple[int, ...]  # ids of what is being described, against circles
+class _Describer:
+    """One walk through a value; what comes again is described once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, str]] = {}  # the values are kept, so that no id is used again
+        self._path: list[int] = []
+
+    def key(self, value: Any) -> str:
+        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+            return _joined([type(value).__name__, repr(value)])
+        known = self._known.get(id(value))
+        if known is not None:
+            return known[1]
+        if id(value) in self._path:
+            return f"circle {self._path.index(id(value))}"
+        if len(self._path) > _DEEPEST:
+            raise NoKeyError(f"{type(value).__name__} is nested too deeply")
+        self._path.append(id(value))
+        try:
+            found = _joined(self._parts(value))
+        finally:
+            self._path.pop()
+        self._known[id(value)] = value, found
+        return found
+
+    def _parts(self, value: Any) -> Iterable[str]:
+        for kinds, describe in _DESCRIBERS:
+            if isinstance(value, kinds):
+                return [describe.__name__, *describe(self, value)]
+        return self._object(value)
+
+    def array(self, array: Array) -> str:
+        hasher = xxhash.xxh3_128(f"{np.lib.format.dtype_to_descr(array.dtype)}{array.shape}".encode())
+        if array.dtype.hasobject:
+            for item in array.ravel().tolist():
+                text = repr(item) if isinstance(item, str | int | float | bool | bytes | None) else self.key(item)
+                hasher.update(b"%d:" % len(text) + text.encode(errors="surrogatepass"))
+        elif array.size:
+            plain = array.dtype.kind in "biufc"
+            hasher.update(np.ascontiguousarray(array).data.cast("B") if plain else array.tobytes())
+        return hasher.hexdigest()
+
+    def _of_array(self, value: Any) -> Iterable[str]:
+        return [self.array(np.asarray(value))]
+
+    def _of_dtype(self, value: np.dtype[Any]) -> Iterable[str]:
+        return [repr(np.lib.format.dtype_to_descr(value))]
+
+    def _of_sequence(self, value: Any) -> Iterable[str]:
+        return [type(value).__name__, *map(self.key, value)]
+
+    def _of_set(self, value: Any) -> Iterable[str]:
+        return sorted(map(self.key, value))
+
+    def _of_mapping(self, value: Mapping[Any, Any]) -> Iterable[str]:
+        return [self.key(item) for pair in value.items() for item in pair]
+
+    def _of_text(self, value: Any) -> Iterable[str]:
+        return [repr(value)]
+
+    def _of_module(self, value: types.ModuleType) -> Iterable[str]:
+        return [value.__name__]
+
+    def _of_layer(self, value: Layer) -> Iterable[str]:
+        learned = value.metadata if isinstance(value, StatefulLayer) else None
+        return [code_key(value), *map(self.key, (_attributes(value), learned))]
+
+    def _of_method(self, value: types.MethodType) -> Iterable[str]:
+        return [self.key(value.__func__), self.key(value.__self__)]
+
+    def _of_wrapper(self, value: Any) -> Iterable[str]:
+        return [type(value).__name__, self.key(value.__wrapped__)]
+
+    def _of_property(self, value: property) -> Iterable[str]:
+        return [self.key(each) for each in (value.fget, value.fset, value.fdel)]
+
+    def _of_partial(self, value: functools.partial[Any]) -> Iterable[str]:
+        return [self.key(each) for each in (value.func, value.args, value.keywords)]
+
+    def _of_static(self, value: Any) -> Iterable[str]:
+        return [type(value).__name__, self.key(value.__func__)]
+
+    def _of_class(self, value: type) -> Iterable[str]:
+        """Describe a class by what the user's own classes in its line define."""
+        yield f"{value.__module__}.{value.__qualname__}"
+        for base in value.__mro__:
+            if _is_own(base):
+                for name in sorted(set(vars(base)) - _NOT_OF_A_CLASS):
+                    yield name
+                    yield self.key(vars(base)[name])
+
+    def _of_function(self, value: types.FunctionType) -> Iterable[str]:
+        """Describe a function by its byte code and what that uses; one of a library by its name."""
+        if not _is_own(value):
+            cells = value.__closure__ or ()
+            return [f"{value.__module__}.{value.__qualname__}", *(self._cell(cell) for cell in cells)]
+        return [
+            *self._code(value.__code__),
+            *map(self.key, (value.__defaults__, value.__kwdefaults__)),
+            *(self._cell(cell) for cell in value.__closure__ or ()),
+            *self._used(value.__globals__, frozenset(_names(value.__code__))),
+        ]
+
+    def _code(self, code: types.CodeType) -> Iterable[str]:
+        yield code.co_code.hex()
+        yield repr((code.co_names, code.co_varnames, code.co_argcount, code.co_kwonlyargcount, code.co_flags))
+        for constant in code.co_consts:
+            yield from self._code(constant) if isinstance(constant, types.CodeType) else [self.key(constant)]
+
+    def _used(self, scope: Mapping[str, Any], names: frozenset[str]) -> Iterable[str]:
+        """Describe what code finds under its names, and the modules of the user's by what it takes from them."""
+        for name in sorted(names):
+            found = scope.get(name, sys.modules.get(name))
+            if isinstance(found, types.ModuleType):
+                yield name
+                if _is_own(found) and id(found) not in self._path:
+                    self._path.append(id(found))
+                    yield from self._used(vars(found), names)
+                    self._path.pop()
+            elif name in scope:
+                yield name
+                yield self.key(found)
+
+    def _cell(self, cell: types.CellType) -> str:
+        try:
+            return self.key(cell.cell_contents)
+        except ValueError:
+            return "empty"
+
+    def _object(self, value: Any) -> Iterable[str]:
+        """Describe any other object: a network by its weights, else by its class and attributes."""
+        if hasattr(value, "get_weights") and hasattr(value, "to_json"):
+            return ["keras", value.to_json(), *(self.array(np.asarray(each)) for each in value.get_weights())]
+        if hasattr(value, "state_dict") and hasattr(value, "named_modules"):
+            weights = {name: each.detach().cpu().numpy() for name, each in value.state_dict().items()}
+            return ["torch", self.key(type(value)), repr(value), self.key(weights), *self._plain_attributes(value)]
+        if isinstance(value, types.BuiltinFunctionType | np.ufunc):
+            return ["name", f"{getattr(value, '__module__', None)}.{value.__name__}"]
+        if hasattr(value, "__dict__") and not hasattr(value, "__slots__"):
+            return [self.key(type(value)), self.key(vars(value))]
+        return [self.key(type(value)), _joblib_key(value)]
+
+    def _plain_attributes(self, network: Any) -> Iterable[str]:
+        """Describe the attributes of a torch module that are no part of torch's own book-keeping."""
+        own = {name: each for name, each in vars(network).items() if not name.startswith("_")}
+        modules = [self.key(type(each)) for each in network.modules()]
+        return [self.key(own), *modules]
 
 
-def _parts(value: Any, seen: Seen) -> Iterable[str]:
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return [type(value).__name__, repr(value)]
-    if id(value) in seen:
-        return ["circle", str(seen.index(id(value)))]
-    seen = (*seen, id(value))
-    for kinds, describe in _DESCRIBERS:
-        if isinstance(value, kinds):
-            return describe(value, seen)
-    if hasattr(value, "get_params") or isinstance(value, functools.partial):
-        return [type(value).__qualname__, _joblib_key(value)]
-    if callable(value) and hasattr(value, "__module__") and hasattr(value, "__name__"):
-        return ["name", f"{value.__module__}.{value.__name__}"]
-    return _network_parts(value, seen) or [type(value).__qualname__, _joblib_key(value)]
+def _attributes(layer: Layer) -> dict[str, Any]:
+    if _is_built_in(type(layer)):
+        return layer.get_params(deep=False)
+    return {name: value for name, value in sorted(vars(layer).items()) if name not in _NOT_OF_A_LAYER}
 
 
-def _array_parts(value: Array | np.generic, seen: Seen) -> Iterable[str]:
-    return ["array", array_key(np.asarray(value))]
+@functools.cache
+def _code_of_built_in(kind: type) -> str:
+    return _Describer().key(kind)
 
 
-def _sequence_parts(value: Any, seen: Seen) -> Iterable[str]:
-    return [type(value).__name__, *(_joined(_parts(item, seen)) for item in value)]
+def _is_built_in(kind: type) -> bool:
+    return kind.__module__.startswith(_BUILT_IN)
 
 
-def _set_parts(value: Set[Any], seen: Seen) -> Iterable[str]:
-    return ["set", *sorted(_joined(_parts(item, seen)) for item in value)]
-
-
-def _mapping_parts(value: Mapping[Any, Any], seen: Seen) -> Iterable[str]:
-    return ["mapping", *(_joined(_parts(item, seen)) for pair in value.items() for item in pair)]
-
-
-def _slice_parts(value: slice, seen: Seen) -> Iterable[str]:
-    return ["slice", repr(value)]
-
-
-def _layer_parts(value: Layer, seen: Seen) -> Iterable[str]:
-    return ["layer", *_parts(type(value), seen), *_parts(value.get_params(deep=False), seen), state_key(value)]
-
-
-def _class_parts(value: type, seen: Seen) -> Iterable[str]:
-    """Describe a class by its methods and values, and those of its bases that are not part of a library."""
-    parts = ["class", f"{value.__module__}.{value.__qualname__}"]
-    for base in value.__mro__:
-        if _is_written_here(base.__module__):
-            members = {name: getattr(member, "__func__", member) for name, member in vars(base).items()}
-            functions = {name: each for name, each in members.items() if isinstance(each, types.FunctionType)}
-            parts += [_joined([name, *_function_parts(functions[name], seen)]) for name in sorted(functions)]
-            plain = {name: each for name, each in members.items() if isinstance(each, int | float | str | tuple)}
-            parts += [f"{name}={plain[name]!r}" for name in sorted(plain) if not name.startswith("__")]
-    return parts
-
-
-def _function_parts(value: types.FunctionType, seen: Seen) -> Iterable[str]:
-    """Describe a function by its byte code, and by what that uses from its own module."""
-    inner = getattr(value, "__wrapped__", None)
-    if isinstance(inner, types.FunctionType):
-        return _function_parts(inner, seen)
-    cells = [cell.cell_contents for cell in value.__closure__ or () if not _is_class_cell(cell)]
-    used = [value.__globals__[name] for name in _names(value.__code__) if name in value.__globals__]
-    return [
-        "function",
-        *_code_parts(value.__code__, seen),
-        *_parts([value.__defaults__, value.__kwdefaults__, cells], seen),
-        *(_joined(_used_parts(each, value.__module__, seen)) for each in used),
-    ]
-
-
-def _used_parts(value: Any, module: str, seen: Seen) -> Iterable[str]:
-    if isinstance(value, types.FunctionType | type) and value.__module__ == module:
-        return _parts(value, seen)
-    if value is None or isinstance(value, bool | int | float | str | bytes | tuple | frozenset | np.ndarray):
-        return _parts(value, seen)
-    return [str(getattr(value, "__name__", type(value).__name__))]
-
-
-def _code_parts(code: types.CodeType, seen: Seen) -> Iterable[str]:
-    yield code.co_code.hex()
-    yield repr(code.co_names)
-    for constant in code.co_consts:
-        yield from _code_parts(constant, seen) if isinstance(constant, types.CodeType) else _parts(constant, seen)
+def _is_own(thing: Any) -> bool:
+    """Return whether code is the user's own, or a layer of this package: not that of Python or a library."""
+    name = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None) or ""
+    if name.startswith(("mlpipeline.dataflow.layers.", "mlpipeline.dataflow.moments", "mlpipeline.dataflow.layertools")):
+        return True
+    if name.startswith("mlpipeline.") or name.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
+        return False
+    path = getattr(sys.modules.get(name), "__file__", None)
+    return path is None or not path.startswith(_LIBRARIES)
 
 
 def _names(code: types.CodeType) -> list[str]:
     inner = [name for each in code.co_consts if isinstance(each, types.CodeType) for name in _names(each)]
-    return list(dict.fromkeys([*code.co_names, *inner]))
-
-
-def _is_class_cell(cell: types.CellType) -> bool:
-    try:
-        return isinstance(cell.cell_contents, type)  # what `super()` needs: the class that is being described
-    except ValueError:
-        return True
-
-
-def _is_written_here(module: str) -> bool:
-    """Return whether a module belongs neither to Python nor to the ground of layers."""
-    return module.partition(".")[0] not in sys.stdlib_module_names and module not in (
-        "mlpipeline.dataflow.layer",
-        "mlpipeline.dataflow.estimator",
-        "mlpipeline.dataflow.observer",
-    )
-
-
-def _network_parts(value: Any, seen: Seen) -> Iterable[str]:
-    """Describe a torch or Keras network by its structure and weights."""
-    if hasattr(value, "get_weights") and hasattr(value, "to_json"):
-        return ["keras", value.to_json(), *_parts([np.asarray(each) for each in value.get_weights()], seen)]
-    if hasattr(value, "state_dict") and hasattr(value, "named_modules"):
-        weights = {name: each.detach().cpu().numpy() for name, each in value.state_dict().items()}
-        return ["torch", repr(value), *_parts(weights, seen)]
-    return []
+    return [*code.co_names, *inner]
 
 
 def _joblib_key(value: Any) -> str:
@@ -204,15 +266,20 @@ def _joined(parts: Iterable[str]) -> str:
     return hasher.hexdigest()
 
 
-_DESCRIBERS: list[tuple[Any, Callable[[Any, Seen], Iterable[str]]]] = [
-    ((np.ndarray, np.generic), _array_parts),
-    (np.dtype, lambda value, seen: ["dtype", value.str]),
-    ((list, tuple), _sequence_parts),
-    ((set, frozenset), _set_parts),
-    (Mapping, _mapping_parts),
-    (slice, _slice_parts),
-    (types.EllipsisType, lambda value, seen: ["..."]),
-    (Layer, _layer_parts),
-    (type, _class_parts),
-    (types.FunctionType, _function_parts),
+_DESCRIBERS: list[tuple[Any, Callable[[_Describer, Any], Iterable[str]]]] = [
+    ((np.ndarray, np.generic), _Describer._of_array),
+    (np.dtype, _Describer._of_dtype),
+    ((list, tuple), _Describer._of_sequence),
+    ((set, frozenset), _Describer._of_set),
+    (Mapping, _Describer._of_mapping),
+    ((slice, types.EllipsisType, range), _Describer._of_text),
+    (types.ModuleType, _Describer._of_module),
+    (Layer, _Describer._of_layer),
+    (type, _Describer._of_class),
+    (types.FunctionType, _Describer._of_function),
+    (types.MethodType, _Describer._of_method),
+    (property, _Describer._of_property),
+    ((staticmethod, classmethod), _Describer._of_static),
+    (functools.partial, _Describer._of_partial),
+    (functools._lru_cache_wrapper, _Describer._of_wrapper),
 ]

@@ -14,13 +14,14 @@ and of `fit`:
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
 from mlpipeline.dataflow import fitting
 from mlpipeline.dataflow.cache import Explanation, explain, stored_outputs
-from mlpipeline.dataflow.data import arranged, batch_of, ids_of, observation_count
+from mlpipeline.dataflow.data import arranged, batch_of, dealt_columns, ids_of, observation_count
 from mlpipeline.dataflow.graph import Fitted, inputs_of, make_graph
 from mlpipeline.dataflow.layer import Layer
 from mlpipeline.dataflow.node import Node
@@ -68,6 +69,7 @@ class Pipeline(PipelineEstimator):
         self.name = name
         self.version = version
         self.overwrite = overwrite
+        self._where = storage
         self._storage = None if storage is None else open_storage(storage, name, version, overwrite)
         if self._storage is not None:
             _check_same_observations(self.graph.outputs)
@@ -116,8 +118,8 @@ class Pipeline(PipelineEstimator):
         values = self._fit_values(data, y)
         if not observation_count(values):
             raise DataError("expected at least one observation to fit on, but got none")
-        self.fitted = fitting.fit_whole(self.graph, values, _checked_epochs(epochs))
-        self._note_columns(data)
+        fitted = fitting.fit_whole(self.graph, values, _checked_epochs(epochs))
+        self.fitted = replace(fitted, columns=dealt_columns(self.graph.inputs, self._needed_to_fit, data))
         return self
 
     def partial_fit(self, data: Any, y: Any = None) -> Self:
@@ -125,8 +127,8 @@ class Pipeline(PipelineEstimator):
 
         Raises: PipelineError: a layer cannot be fitted batch by batch; names it.
         """
-        self.fitted = fitting.fit_batch(self.graph, self.fitted, self._fit_values(data, y))
-        self._note_columns(data)
+        fitted = fitting.fit_batch(self.graph, self.fitted, self._fit_values(data, y))
+        self.fitted = replace(fitted, columns=dealt_columns(self.graph.inputs, self._needed_to_fit, data))
         return self
 
     def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1) -> Self:
@@ -188,7 +190,7 @@ class Pipeline(PipelineEstimator):
             n = observation_count(values)
             outputs = prepared.named(plan.run(values))
             if self._storage is not None:
-                batch_ids = ids_of(None, None if ids is None else list(islice(ids, n)), n, start)
+                batch_ids = ids_of(data, None if ids is None else list(islice(ids, n)), n, start)
                 self._storage.write(prepared.kept_ids(batch_ids, values), outputs)
             start += n
             yield outputs

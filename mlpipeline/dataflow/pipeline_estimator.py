@@ -18,7 +18,6 @@ from mlpipeline.errors import PipelineError, did_you_mean
 
 if TYPE_CHECKING:
     from mlpipeline.dataflow.prepared import Prepared
-    from mlpipeline.dataflow.storage import Storage
 
 
 class PipelineEstimator(ABC):
@@ -28,10 +27,9 @@ class PipelineEstimator(ABC):
     name: str
     version: Any
     overwrite: bool
-    _storage: Storage | None
+    _where: Any  # what was given as storage
     _prepared: Prepared
     _container: str | None = None  # what set_output asked for: "pandas", "polars" or None
-    _columns: tuple[str, ...] = ()  # of the frame that it was fitted on
 
     @abstractmethod
     def fit(self, data: Any, y: Any = None, epochs: int = 1) -> Self: ...
@@ -69,7 +67,7 @@ class PipelineEstimator(ABC):
             "explorers": graph.explorers,
             "name": self.name,
             "version": self.version,
-            "storage": self._storage,
+            "storage": self._where,
             "overwrite": self.overwrite,
         }
         if deep:
@@ -106,12 +104,21 @@ class PipelineEstimator(ABC):
         return self
 
     def __sklearn_clone__(self) -> Self:
-        copied = type(self)(**self.get_params(deep=False))
+        """Return an unfitted pipeline over the same graph, without a storage: trials would replace what is kept."""
+        copied = type(self)(**{**self.get_params(deep=False), "storage": None})
         copied._container = self._container
         return copied
 
     def __sklearn_tags__(self) -> Any:
-        return transformer_tags()
+        """Return the tags of a transformer, and those of the model that gives the first output."""
+        tags = transformer_tags()
+        application = self.graph.outputs[0].application
+        model = getattr(application.layer, "estimator", None) if application is not None else None
+        if application is not None and application.labels and model is not None:
+            own = model.__sklearn_tags__()
+            tags.estimator_type = own.estimator_type
+            tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
+        return tags
 
     def __sklearn_is_fitted__(self) -> bool:
         return self._prepared.fitted is not None
@@ -132,12 +139,13 @@ class PipelineEstimator(ABC):
         fitted = self._prepared.fitted
         if fitted is None:
             raise PipelineError("fit the pipeline first; then the columns of its outputs are known")
-        columns = self._columns if input_features is None else tuple(map(str, input_features))
-        names = column_names(self.graph, self._prepared, columns)
-        return np.asarray([name for node in self.graph.outputs for name in names[node]], dtype=object)
-
-    def _note_columns(self, data: Any) -> None:
-        self._columns = tuple(map(str, data.columns)) if is_frame(data) else ()
+        columns = fitted.columns if input_features is None else tuple(map(str, input_features))
+        by_node = column_names(self.graph, self._prepared, columns)
+        names = [name for node in self.graph.outputs for name in by_node[node]]
+        if len(set(names)) < len(names):  # two outputs pass the same columns on
+            specs = fitted.specs
+            names = [each for node in self.graph.outputs for each in numbered(str(node.name), specs.get(node))]
+        return np.asarray(names, dtype=object)
 
     def _as_table(self, outputs: Outputs, data: Any) -> Any:
         frame = outputs.to_pandas() if self._container == "pandas" else outputs.to_polars()

@@ -40,6 +40,7 @@ class Prepared:
         self.fitted = fitted
         self.specs: Mapping[Node, Spec] = fitted.specs if fitted else {}
         self._seen = self.specs or None
+        self._columns = fitted.columns if fitted else ()
         stateless = {each: copy.copy(each.layer) for each in graph.applications if not _learns(each)}
         self.layers: Mapping[Application, Layer] = {**stateless, **(fitted.layers if fitted else {})}
         self.needed = inputs_of(graph.outputs, with_labels=False)
@@ -70,11 +71,18 @@ class Prepared:
 
     def arrange(self, data: Any, needed: set[Node] | None = None, labels: Any = None) -> Values:
         """Return what was passed in as the arrays of the inputs that are needed."""
-        return arranged(self.graph.inputs, self.needed if needed is None else needed, data, labels, self._seen)
+        wanted = self.needed if needed is None else needed
+        return arranged(self.graph.inputs, wanted, data, labels, self._seen, self._columns)
 
     def run(self, values: Values) -> Outputs:
-        """Return the outputs; the dict is used up."""
-        return self.named(self.plan.run(values))
+        """Return the outputs; the dict is used up. None of them shares memory with what came in."""
+        given = list(values.values())
+        values = self.plan.run(values)
+        for _, node in self._names:
+            array = values[node]
+            if array.base is not None or any(array is each for each in given):
+                values[node] = array.copy() if any(np.may_share_memory(array, each) for each in given) else array
+        return self.named(values)
 
     def named(self, values: Values) -> Outputs:
         """Return the values of the outputs by name."""

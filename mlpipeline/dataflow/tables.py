@@ -28,6 +28,15 @@ def as_array(value: Any) -> Array:
     return np.asarray(value)
 
 
+def frame_arrays(frame: Any, names: Sequence[str]) -> dict[str, Array]:
+    """Return columns of a pandas or polars frame as arrays: missing numbers are NaN, missing texts None."""
+    if hasattr(frame, "iloc"):
+        from mlpipeline.dataflow.io.frames import PandasData  # it stands on sources, and they on nodes
+
+        return PandasData(frame, cols=list(names))
+    return {name: as_array(frame[name]) for name in names}
+
+
 def column_names(value: Any, array: Array) -> list[str]:
     """Return the names of a frame's columns, or x0, x1, ... for the values of an observation."""
     if is_frame(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,7 @@ def described(pipeline: Pipeline, encoder: Encoder) -> Json:
         "name": pipeline.name,
         "version": encoder.encode(pipeline.version, "version"),
         "set_output": pipeline._container,
-        "columns": list(pipeline._columns),
+        "columns": list(pipeline.fitted.columns) if pipeline.fitted else [],
         "inputs": [{"name": node.name, **_described_spec(node.spec, encoder)} for node in graph.inputs],
         "applications": applications,
         **{role: [numbers[node] for node in getattr(graph, role)] for role in ROLES},
@@ -133,9 +134,9 @@ def rebuild(document: Json, decoder: Decoder, storage: Any = None) -> Pipeline:
     version = decoder.decode(document["version"])
     pipeline = Pipeline(inputs, **roles, name=document["name"], version=version, storage=storage)
     pipeline.set_output(transform=document["set_output"])
-    pipeline._columns = tuple(map(str, document["columns"]))
     if document["fitted"] is not None:
-        pipeline.fitted = _fitted(document["fitted"], applications, nodes, decoder)
+        fitted = _fitted(document["fitted"], applications, nodes, decoder)
+        pipeline.fitted = replace(fitted, columns=tuple(map(str, document["columns"])))
     return pipeline
 
 
