@@ -42,6 +42,11 @@ class Affine:
         """Return the map that does this one and then another."""
         if self.is_identity:
             return after
+        refuses = self.refuses_missing or after.refuses_missing
+        if not self.is_matrix and not after.is_matrix and np.all(self.factor):
+            # the center is moved instead of the result, which would lose digits where values are far from zero
+            center = self.center + _minus(after.center, self.shift) / self.factor
+            return Affine(self.factor * after.factor, center, after.shift, refuses)
         moved = _minus(self.shift, after.center)
         if after.is_matrix:
             moved = np.broadcast_to(moved, len(after.factor)) @ after.factor
@@ -49,7 +54,7 @@ class Affine:
         else:
             moved = moved * after.factor
             factor = self.factor * after.factor
-        return Affine(factor, self.center, moved + after.shift, self.refuses_missing or after.refuses_missing)
+        return Affine(factor, self.center, moved + after.shift, refuses)
 
     def part(self, start: int, stop: int) -> Affine:
         """Return what happens to some of the values; a matrix still gives all of its results, without the shift."""

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlpipeline.dataflow.graph import ordered
-from mlpipeline.dataflow.keys import NoKeyError, array_key, code_key, content_key, parameters_key, state_key
+from mlpipeline.dataflow.keys import NoKeyError, array_key, code_key, content_key, parameters_key
 from mlpipeline.dataflow.node import Application
 from mlpipeline.dataflow.outputs import Outputs
+from mlpipeline.dataflow.plan import fitted_layer
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage import Storage
+from mlpipeline.dataflow.storage.values import storable
 
 if TYPE_CHECKING:
     from mlpipeline.dataflow.prepared import Prepared, Values
@@ -71,7 +73,8 @@ def stored_outputs(prepared: Prepared, storage: Storage, values: Values, ids: Ar
     found = storage.find(run.key, ids)
     if found is not None:
         return Outputs(found)
-    outputs = prepared.run(values)
+    # as they will be read: texts in arrays of objects become arrays of texts
+    outputs = Outputs({name: storable(name, array, len(ids)) for name, array in prepared.run(values).items()})
     storage.write(ids, outputs, run.key, run.parts)
     return outputs
 
@@ -79,7 +82,7 @@ def stored_outputs(prepared: Prepared, storage: Storage, values: Values, ids: Ar
 def run_key(prepared: Prepared, values: Values, ids: Array) -> RunKey:
     """Return what the run of these data is known by."""
     try:
-        layers = prepared.layer_parts
+        layers = layer_parts(prepared)
         inputs = {str(node.name): array_key(array) for node, array in values.items()}
     except NoKeyError as error:
         return RunKey("", {}, str(error))
@@ -96,11 +99,11 @@ def layer_parts(prepared: Prepared) -> dict[str, Any]:
     masks = prepared.graph.outputs[0].observations
     parts = {}
     for application in ordered([*prepared.graph.outputs, *masks], with_labels=False):
-        layer = prepared.layers.get(application, application.layer)
+        layer = fitted_layer(application, prepared.layers)
         parts[prepared.graph.label(application)] = {
             "code": code_key(layer),
             "parameters": parameters_key(layer),
-            "state": state_key(layer),
+            "state": prepared.state_keys[application],
             "from": [labels[node] for node in application.features],
         }
     return parts
@@ -113,7 +116,7 @@ def explain(prepared: Prepared, storage: Storage, values: Values, ids: Array) ->
     applications = ordered(prepared.graph.outputs, with_labels=False)
     if not run.key:
         return Explanation(False, [(_label(prepared, each), f"no key: {run.unknown}") for each in applications])
-    runs = [each for each in storage.runs() if each.key]
+    runs = [each for each in storage.runs() if "layers" in each.parts]
     if storage.holds(run.key, ids):
         return Explanation(True, [])
     if not runs:

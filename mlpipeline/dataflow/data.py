@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,74 +14,88 @@ from mlpipeline.dataflow.tables import as_array, frame_arrays, is_frame
 from mlpipeline.errors import DataError, did_you_mean
 
 
-def arranged(
-    inputs: Sequence[Input],
-    needed: Collection[Node],
-    data: Any,
-    labels: Any = None,
-    seen: Mapping[Node, Spec] | None = None,
-    columns: Sequence[str] = (),
-) -> dict[Any, Array]:
-    """Return the arrays of the needed inputs, checked; the caller's arrays themselves where they are arrays.
+@dataclass(frozen=True)
+class Intake:
+    """Where data enter a pipeline.
 
     Args:
-        inputs: all inputs of the pipeline.
-        needed: those without which the work cannot be done; data of others may be there and is left alone.
-        data: a dictionary by the inputs' names; a frame with a column for each input; or an array or
-            a frame whose columns are dealt out to the inputs that need no labels, in their order.
-        labels: what goes to the inputs that `data` does not fill, as scikit-learn passes a y.
-        seen: what the fit has seen, by input.
-        columns: of the frame that the fit was given as a table; another is brought into their order.
-    Raises: DataError: data is missing, unknown, of another shape or dtype, or of unequal lengths.
+        inputs: all of them.
+        features: those that `transform` needs; what only fitting or metrics need holds labels.
+        seen: what the fit has seen at each input.
+        columns: of the frame that the fit was given as a table.
     """
-    if not isinstance(data, Mapping):
-        data = _by_name(inputs, needed, data, labels, columns)
-    values: dict[Any, Array] = {}
-    n = -1
-    for node in inputs:
-        if node not in needed:
-            continue
-        if node.name not in data:
-            raise DataError(_missing(inputs, needed, data, node))
-        array = node.checked(data[node.name])
-        if seen is not None and node in seen and array.dtype != seen[node].dtype:
-            _check_kind(node, array, seen[node])
-        if len(array) != n:
-            if n >= 0:
-                raise DataError(
-                    f"input {node.name!r} has {len(array)} observations, but the inputs before it have {n}; "
-                    "every input needs the same observations"
-                )
-            n = len(array)
-        values[node] = array
-    if len(data) != len(values):
-        _check_known(inputs, data)
-    return values
+
+    inputs: Sequence[Input]
+    features: Collection[Node]
+    seen: Mapping[Node, Spec] = field(default_factory=dict)
+    columns: Sequence[str] = ()
+
+    def arrange(self, data: Any, needed: Collection[Node], labels: Any = None) -> dict[Any, Array]:
+        """Return the arrays of the needed inputs, checked; the caller's arrays themselves where they are arrays.
+
+        Args:
+            data: a dictionary by the inputs' names, in which others may be too; a frame with a column for
+                each input; or an array or a frame whose columns are dealt out to the inputs in their order.
+            needed: the inputs without which the work cannot be done.
+            labels: with a frame or an array, what goes to the inputs of labels, as scikit-learn passes a y.
+
+        Raises: DataError: data is missing, unknown, of another shape or dtype, or of unequal lengths.
+        """
+        if not isinstance(data, Mapping):
+            data = self._by_name(data, [node for node in self.inputs if node in needed], labels)
+        elif labels is not None:
+            raise DataError("with a dictionary, labels are one of its arrays; expected no y beside it")
+        values: dict[Any, Array] = {}
+        n = -1
+        for node in self.inputs:
+            if node not in needed:
+                continue
+            if node.name not in data:
+                raise DataError(_missing(self.inputs, needed, data, node))
+            array = node.checked(data[node.name])
+            if node in self.seen and array.dtype != self.seen[node].dtype:
+                _check_kind(node, array, self.seen[node])
+            if len(array) != n:
+                if n >= 0:
+                    raise DataError(
+                        f"input {node.name!r} has {len(array)} observations, but the inputs before it have {n}; "
+                        "every input needs the same observations"
+                    )
+                n = len(array)
+            values[node] = array
+        if len(data) != len(values):
+            _check_known(self.inputs, data)
+        return values
+
+    def dealt_columns(self, data: Any, needed: Collection[Node], labels: Any) -> tuple[str, ...]:
+        """Return the columns of a frame that is dealt out to the inputs as a table; () for other data."""
+        wanted = [node for node in self.inputs if node in needed]
+        if not is_frame(data) or _has_names(data, self._table_inputs(wanted, labels)):
+            return ()
+        return tuple(map(str, data.columns))
+
+    def _table_inputs(self, wanted: Sequence[Input], labels: Any) -> list[Input]:
+        """Return the inputs that a table is for: all, or those that are not filled by labels."""
+        return [node for node in wanted if node in self.features] if labels is not None else list(wanted)
+
+    def _by_name(self, data: Any, wanted: Sequence[Input], labels: Any) -> dict[str, Any]:
+        inputs = self._table_inputs(wanted, labels)
+        rest = [node for node in wanted if node not in inputs]
+        given = _dealt_out(rest, labels) if rest else {}
+        if not is_frame(data):
+            return _dealt_out(inputs, data) | given
+        if _has_names(data, inputs):
+            return (
+                frame_arrays(data, [str(node.name) for node in inputs if node.name in set(map(str, data.columns))])
+                | given
+            )
+        return _dealt_out(inputs, _table(data, self.columns)) | given
 
 
-def dealt_columns(inputs: Sequence[Input], needed: Collection[Node], data: Any) -> tuple[str, ...]:
-    """Return the columns of a frame that is dealt out to the inputs as a table; () for other data."""
-    if not is_frame(data) or _has_inputs(inputs, needed, data):
-        return ()
-    return tuple(map(str, data.columns))
-
-
-def _has_inputs(inputs: Sequence[Input], needed: Collection[Node], frame: Any) -> bool:
-    """Return whether a frame has a column for each input."""
-    return {node.name for node in inputs if node in needed} <= set(map(str, frame.columns))
-
-
-def _by_name(
-    inputs: Sequence[Input], needed: Collection[Node], data: Any, labels: Any, columns: Sequence[str]
-) -> dict[str, Any]:
-    rest = [node for node in inputs if node in needed]
-    if is_frame(data):
-        if _has_inputs(inputs, needed, data):
-            return frame_arrays(data, [str(node.name) for node in rest])
-        data = _table(data, columns)
-    if labels is not None and len(rest) > 1:
-        return _dealt_out(rest[:-1], data) | {str(rest[-1].name): as_array(labels)}
-    return _dealt_out(rest, data)
+def _has_names(frame: Any, inputs: Sequence[Input]) -> bool:
+    """Return whether a frame is meant by the names of its columns: some fit, or all inputs are single values."""
+    names = set(map(str, frame.columns))
+    return any(node.name in names for node in inputs) or all(node.spec.shape == () for node in inputs)
 
 
 def _table(frame: Any, columns: Sequence[str]) -> Array:
@@ -92,16 +107,20 @@ def _table(frame: Any, columns: Sequence[str]) -> Array:
     missing = [name for name in columns if name not in names]
     if missing:
         raise DataError(f"the frame lacks columns that the fit has seen: {_listed(missing)}; it has {_listed(names)}")
-    if not columns and len(set(names)) < len(names):
+    if len(set(names)) < len(names):
         return as_array(frame)
     arrays = list(frame_arrays(frame, columns or names).values())
-    return np.column_stack(arrays) if all(array.dtype.kind in "biuf" for array in arrays) else as_array(frame[columns or names])
+    return (
+        np.column_stack(arrays)
+        if all(array.dtype.kind in "biuf" for array in arrays)
+        else np.column_stack([array.astype(object) for array in arrays])
+    )
 
 
 def _dealt_out(inputs: Sequence[Input], data: Any) -> dict[str, Array]:
     """Deal the columns of a table out to inputs; a single input gets it whole."""
     table = as_array(data)
-    if table.ndim == 0 or (table.dtype == object and not hasattr(data, "__len__")):
+    if table.ndim == 0:
         raise DataError(f"expected a dictionary of arrays by input name, a frame or an array, but got {data!r:.60}")
     if len(inputs) == 1:
         whole = table[:, 0] if table.ndim == 2 and table.shape[1] == 1 and inputs[0].spec.shape == () else table
@@ -162,10 +181,13 @@ def ids_of(data: Any, index: Any, n: int, start: int = 0) -> Array:
     Raises: DataError: there are not as many as observations, or they are neither integers nor texts.
     """
     if index is None and is_frame(data) and hasattr(data, "index"):
-        index = data.index
+        counted = type(data.index).__name__ == "RangeIndex" and data.index.start == 0 and data.index.step == 1
+        index = None if counted else data.index
     if index is None:
         return np.arange(start, start + n)
     ids = as_array(index)
+    if not ids.size:
+        ids = ids.astype(np.int64)
     if ids.dtype == object and all(isinstance(each, str) for each in ids.flat):
         ids = ids.astype(str)
     if ids.ndim != 1 or ids.dtype.kind not in "iuU":

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from mlpipeline.dataflow.tables import as_array, as_table, column_names
-from mlpipeline.errors import PipelineError, did_you_mean
+from mlpipeline.dataflow.spec import Array
+from mlpipeline.dataflow.tables import as_array, as_table, column_names, is_frame
+from mlpipeline.errors import DataError, PipelineError, did_you_mean
 
 
 class Estimator(ABC):
@@ -40,12 +41,21 @@ class Estimator(ABC):
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the parameters by name; with `deep` those of an estimator among them as `name__parameter` too."""
-        parameters: dict[str, Any] = {name: getattr(self, name, None) for name in self._parameter_names()}
+        parameters: dict[str, Any] = {name: self._parameter(name) for name in self._parameter_names()}
         if deep:
             for name, value in list(parameters.items()):
                 if hasattr(value, "get_params") and not isinstance(value, type):
                     parameters |= {f"{name}__{inner}": each for inner, each in value.get_params().items()}
         return parameters
+
+    def _parameter(self, name: str) -> Any:
+        try:
+            return getattr(self, name)
+        except AttributeError:
+            raise PipelineError(
+                f"{type(self).__name__} has a parameter {name}, but no attribute self.{name}; keep it there, so that "
+                "the layer can be copied, compared and saved"
+            ) from None
 
     def set_params(self, **parameters: Any) -> Self:
         """Change parameters, `name=value` or `name__parameter=value`.
@@ -70,7 +80,7 @@ class Estimator(ABC):
         copied = type(self).__new__(type(self))
         copied.__dict__ |= {key: value for key, value in self.__dict__.items() if key != "_metadata"}
         for name in self._parameter_names():
-            copied.__dict__[name] = _cloned(getattr(self, name, None))
+            copied.__dict__[name] = _cloned(self._parameter(name))
         return copied
 
     def __sklearn_tags__(self) -> Any:
@@ -78,10 +88,7 @@ class Estimator(ABC):
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose what `transform` gives: "default" (arrays), "pandas" or "polars"."""
-        if transform is not None:
-            if transform not in ("default", "pandas", "polars"):
-                raise PipelineError(f"set_output: expected default, pandas or polars, but got {transform!r}")
-            self._container = transform
+        self._container = checked_container(transform) or self._container
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **arguments: Any) -> Any:  # noqa: N803
@@ -101,7 +108,8 @@ class Estimator(ABC):
         return np.asarray(names, dtype=object)
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={_short(value)}" for name, value in self.get_params(deep=False).items())
+        kept = {name: getattr(self, name) for name in self._parameter_names() if hasattr(self, name)}
+        shown = ", ".join(f"{name}={_short(value)}" for name, value in kept.items())
         return f"{type(self).__name__}({shown})"
 
 
@@ -109,13 +117,15 @@ def accepting_tables(transform: Callable[..., Any]) -> Callable[..., Any]:
     """Return a `transform` that takes frames and lists too, and gives what `set_output` asked for."""
 
     @functools.wraps(transform)
-    def transform_tables(self: Any, *given: Any) -> Any:
+    def transform_tables(self: Any, *given: Any, **options: Any) -> Any:
         arrays = [as_array(each) for each in given]
-        result = transform(self, *arrays)
+        if given:
+            _check_columns(self, given[0])
+        result = transform(self, *arrays, **options)
         if isinstance(result, np.ndarray):
             self.__dict__["_width"] = int(np.prod(result.shape[1:]))
-            if given:
-                self.__dict__["_names_in"] = column_names(given[0], arrays[0])
+        if given and not hasattr(self, "metadata"):  # what learns keeps the columns of its fit
+            note_columns(self, given[0], arrays[0])
         if self._container in ("pandas", "polars"):
             return as_table(self._container, result, self.get_feature_names_out(), given[0])
         return result
@@ -127,16 +137,46 @@ def fitting_tables(fit: Callable[..., Any], clears: bool) -> Callable[..., Any]:
     """Return a `fit` that takes frames and lists too, drops a y that it has no use for, and returns the estimator."""
 
     @functools.wraps(fit)
-    def fit_tables(self: Any, *given: Any, **arguments: Any) -> Any:
+    def fit_tables(self: Any, *given: Any, **options: Any) -> Any:
         from mlpipeline.dataflow.layer import accepted_arrays
 
         if clears:
             self.metadata = {}
         arrays = [as_array(each) for each in given[: accepted_arrays(fit)] if each is not None]
-        fit(self, *arrays, **arguments)
+        fit(self, *arrays, **options)
+        if arrays:
+            note_columns(self, given[0], arrays[0])
         return self
 
     return fit_tables
+
+
+def checked_container(asked: str | None) -> str | None:
+    """Return what `set_output` was asked for.
+
+    Raises: PipelineError: there is no such container.
+    """
+    if asked not in (None, "default", "pandas", "polars"):
+        raise PipelineError(f"set_output: expected default, pandas or polars, but got {asked!r}")
+    return asked
+
+
+def note_columns(estimator: Any, given: Any, array: Array) -> None:
+    """Keep the names of the columns that an estimator has been given."""
+    if array.ndim:
+        estimator.__dict__["_names_in"] = column_names(given, array)
+
+
+def _check_columns(estimator: Any, given: Any) -> None:
+    """Refuse a frame whose columns are not those of the fit, in their order."""
+    known = estimator.__dict__.get("_names_in")
+    if known is None or not is_frame(given) or not hasattr(estimator, "metadata") or known[:1] == ["x0"]:
+        return
+    names = [str(name) for name in given.columns]
+    if names != known:
+        raise DataError(
+            f"expected the columns of the fit, {', '.join(known)}, in this order, but got {', '.join(names)}"
+        )
 
 
 def transformer_tags() -> Any:

@@ -9,20 +9,23 @@ Call tree:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
+from mlpipeline.dataflow.data import observation_count
 from mlpipeline.dataflow.graph import Fitted, Graph, ordered
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.plan import fitted_layer, make_plan
-from mlpipeline.dataflow.running import applied, check_only_metadata_changed, fitted, told_where
+from mlpipeline.dataflow.running import applied, fitted, learn_more
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
 
 Values = dict[Any, Array]
-HEAD = 2  # observations that are enough to see the shape and dtype of a node
+_logger = logging.getLogger(__name__)
+HEAD = 2  # observations that mostly are enough to see the shape and dtype of a node
 
 
 def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
@@ -34,8 +37,7 @@ def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
         epochs: how often a layer that goes on learning sees them.
     """
     layers: dict[Application, StatefulLayer] = {}
-    specs = {node: Spec.of(array) for node, array in values.items()}
-    heads = {node: array[:HEAD] for node, array in values.items()}
+    seen = {node: (Spec.of(array), array[:HEAD]) for node, array in values.items()}
     applications = fitted_applications(graph)
     last_use = _last_uses(applications)
     for position, application in enumerate(applications):
@@ -43,16 +45,14 @@ def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
         layer = fitted(application, [values[node] for node in application.inputs] if learns else [], epochs)
         if isinstance(layer, StatefulLayer):
             layers[application] = layer
-        sources = values if any(node in last_use for node in application.outputs) else heads
-        results = applied(application, layer, [sources[node] for node in application.features])
-        for node, array in zip(application.outputs, results, strict=True):
-            sources[node] = array
-            heads[node] = array[:HEAD]
-            specs[node] = Spec.of(array)
+        if any(node in last_use for node in application.outputs):
+            results = applied(application, layer, [values[node] for node in application.features])
+            values |= zip(application.outputs, results, strict=True)
+            seen |= {node: (Spec.of(values[node]), values[node][:HEAD]) for node in application.outputs}
         for node in application.inputs:
             if last_use.get(node, position) <= position:
                 values.pop(node, None)
-    return Fitted(layers, specs)
+    return Fitted(layers, _specs(applications, layers, seen))
 
 
 def fit_stream(graph: Graph, passes: Callable[[int], Iterator[Iterable[Values]]], epochs: int) -> Fitted:
@@ -65,50 +65,53 @@ def fit_stream(graph: Graph, passes: Callable[[int], Iterator[Iterable[Values]]]
 
     Raises:
         PipelineError: a layer cannot be fitted batch by batch.
-        DataError: the stream is empty.
+        DataError: the stream is empty, or is not as long in every pass.
     """
     levels = fit_levels(graph)
     _check_streamable(levels)
     repeats = [epochs if any(_layer(each).is_iterative for each in level) else 1 for level in levels]
     layers: dict[Application, StatefulLayer] = {}
-    stream = passes(sum(repeats))
-    last: Values = {}
+    stream = _same_in_each(passes(max(1, sum(repeats))))
+    first: Values = {} if levels else _first_of(next(stream))
     for level, repeat in zip(levels, repeats, strict=True):
         learning = {application: _layer(application).unfitted_copy() for application in level}
         wanted = list(dict.fromkeys(node for application in level for node in application.inputs))
         for turn in range(repeat):
             plan = make_plan(wanted, layers, streamed=True)
-            last = {}
             for batch in next(stream):
-                last = dict(batch)
+                first = first or dict(batch)
                 values = plan.run(batch)
                 for application, layer in learning.items():
                     if turn == 0 or layer.is_iterative:
-                        _learn_more(application, layer, values)
-            if not last:
-                raise DataError("the generator gave no batch: expected at least one")
+                        learn_more(application, layer, [values[node] for node in application.inputs])
         layers |= learning
-    if not levels:
-        last = next(iter(next(passes(1))), {})
-    return Fitted(layers, _specs_of(graph, layers, last))
+        _check_taught(learning)
+    seen = {node: (Spec.of(array), array[:HEAD]) for node, array in first.items()}
+    return Fitted(layers, _specs(fitted_applications(graph), layers, seen))
 
 
 def fit_batch(graph: Graph, before: Fitted | None, values: Values) -> Fitted:
-    """Return what is known after one more batch; each layer sees what the layers before it give now."""
+    """Return what is known after one more batch; each layer sees what the layers before it give now.
+
+    Raises: PipelineError: a layer cannot be fitted batch by batch.
+    """
     layers: dict[Application, StatefulLayer] = {}
     _check_streamable(fit_levels(graph))
-    batch = dict(values)
-    for application in fitted_applications(graph):
+    applications = fitted_applications(graph)
+    last_use = _last_uses(applications)
+    seen = {node: (Spec.of(array), array[:HEAD]) for node, array in values.items()}
+    for application in applications:
         if isinstance(application.layer, StatefulLayer):
             known = before.layers.get(application) if before else None
-            layer = known.fitted_copy() if known else application.layer.unfitted_copy()
-            _learn_more(application, layer, batch)
-            layers[application] = layer
-        results = applied(
-            application, fitted_layer(application, layers), [batch[node] for node in application.features]
-        )
-        batch |= zip(application.outputs, results, strict=True)
-    return Fitted(layers, {node: Spec.of(array) for node, array in batch.items()})
+            layers[application] = known.fitted_copy() if known else application.layer.unfitted_copy()
+            learn_more(application, layers[application], [values[node] for node in application.inputs])
+        if any(node in last_use for node in application.outputs):
+            _check_forgetful(application)
+            layer = fitted_layer(application, layers)
+            results = applied(application, layer, [values[node] for node in application.features])
+            values |= zip(application.outputs, results, strict=True)
+            seen |= {node: (Spec.of(values[node]), values[node][:HEAD]) for node in application.outputs}
+    return Fitted(layers, _specs(applications, layers, seen))
 
 
 def fitted_applications(graph: Graph) -> list[Application]:
@@ -147,17 +150,19 @@ def passes_over(generator: Any, steps: int | None) -> Callable[[int], Iterator[I
         PipelineError: the generator can be read once, and more passes are needed; or it never ends.
         DataError: it ended in the middle of a pass.
     """
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, int) or steps < 1):
+        raise PipelineError(f"steps_per_epoch: expected a whole number from 1 on, but got {steps!r}")
+    if not hasattr(generator, "__iter__") and not callable(generator):
+        raise PipelineError(f"expected an iterable of batches, or a function that makes one, but got {generator!r:.60}")
     if steps is None and getattr(generator, "repeat", False) is True:
         raise PipelineError("the generator repeats without an end; say how much of it is a pass: steps_per_epoch=...")
 
     def passes(count: int) -> Iterator[Iterable[Any]]:
         for turn in range(count):
             source = generator if hasattr(generator, "__iter__") else generator()
-            if iter(source) is not source or source is not generator:
-                yield islice(source, steps)
-            elif steps is not None:
+            if steps is not None:
                 yield _exactly(source, steps, f"pass {turn + 1} of {count}")
-            elif count == 1:
+            elif count == 1 or source is not generator or iter(source) is not source:
                 yield source
             else:
                 raise PipelineError(
@@ -169,7 +174,7 @@ def passes_over(generator: Any, steps: int | None) -> Callable[[int], Iterator[I
     return passes
 
 
-def _exactly(source: Iterator[Any], steps: int, where: str) -> Iterator[Any]:
+def _exactly(source: Iterable[Any], steps: int, where: str) -> Iterator[Any]:
     given = 0
     for item in islice(source, steps):
         given += 1
@@ -204,18 +209,69 @@ def _check_streamable(levels: Sequence[Sequence[Application]]) -> None:
         )
 
 
-def _learn_more(application: Application, layer: StatefulLayer, values: Mapping[Any, Array]) -> None:
-    with told_where(application):
-        layer.learn_more(*(values[node] for node in application.inputs))
-        check_only_metadata_changed(_layer(application), layer)
+def _specs(
+    applications: Sequence[Application],
+    layers: Mapping[Application, StatefulLayer],
+    seen: Mapping[Node, tuple[Spec, Array]],
+) -> dict[Node, Spec]:
+    """Return the spec of each node that was computed and, by a look at a few observations, of the others.
 
-
-def _specs_of(graph: Graph, layers: Mapping[Application, Layer], values: Values) -> dict[Node, Spec]:
-    heads = {node: array[:HEAD] for node, array in values.items()}
-    specs = {node: Spec.of(array) for node, array in values.items()}
-    for application in fitted_applications(graph):
+    Args:
+        applications: all that a fit is for, in order.
+        layers: those that have learned.
+        seen: spec and first observations of the nodes that were computed.
+    """
+    specs = {node: spec for node, (spec, _) in seen.items()}
+    heads = {node: head for node, (_, head) in seen.items()}
+    for application in applications:
+        if application.outputs[0] in specs or not all(node in heads for node in application.features):
+            continue
         layer = fitted_layer(application, layers)
-        results = applied(application, layer, [heads[node] for node in application.features])
+        try:
+            results = applied(application, layer, [heads[node] for node in application.features])
+        except Exception as error:  # a few observations are too few for some; then it stays unknown
+            _logger.debug("%s cannot be looked at: %s", application, error)
+            continue
         heads |= zip(application.outputs, results, strict=True)
-        specs |= {node: Spec.of(array) for node, array in zip(application.outputs, results, strict=True)}
+        specs |= {node: Spec.of(heads[node]) for node in application.outputs}
     return specs
+
+
+def _same_in_each(passes: Iterator[Iterable[Values]]) -> Iterator[Iterable[Values]]:
+    """Give the passes, after a look whether each has batches, and as many observations as the first."""
+    counts: list[int] = []
+
+    def counted(one: Iterable[Values]) -> Iterator[Values]:
+        batches = observations = 0
+        for batch in one:
+            batches += 1
+            observations += observation_count(batch)
+            yield batch
+        if not batches:
+            raise DataError("the generator gave no batch: expected at least one")
+        counts.append(observations)
+        if observations != counts[0]:
+            raise DataError(
+                f"the generator gave {counts[0]} observations in its first pass and {observations} in pass "
+                f"{len(counts)}; every level of the pipeline must be fitted on the same data"
+            )
+
+    return map(counted, passes)
+
+
+def _first_of(batches: Iterable[Values]) -> Values:
+    return next(iter(batches), {})
+
+
+def _check_taught(learning: Mapping[Application, StatefulLayer]) -> None:
+    for application, layer in learning.items():
+        if not layer.metadata:
+            raise DataError(f"{application}: there were no observations to learn from in any batch")
+
+
+def _check_forgetful(application: Application) -> None:
+    """Refuse a layer that needs earlier batches before one that learns: each call would begin anew."""
+    if type(application.layer).streamed is not Layer.streamed:
+        raise PipelineError(
+            f"{application} looks back at earlier batches, which partial_fit does not keep; use fit_generator"
+        )

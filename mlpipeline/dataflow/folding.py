@@ -9,16 +9,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mlpipeline.dataflow.affine import Affine
 from mlpipeline.dataflow.graph import ordered
 from mlpipeline.dataflow.layer import Layer
+from mlpipeline.dataflow.missing_values import refuse_missing
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.plan import Plan, PlannedStep, fitted_layer, layer_steps
-from mlpipeline.dataflow.sklearn_maps import refuse_missing
-from mlpipeline.dataflow.spec import Array, Spec, as_working
+from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.errors import DataError
 
 Link = Callable[[Array], Array]
 IDENTITY = Affine(np.asarray(1.0))
@@ -116,7 +118,9 @@ def make_folded_plan(targets: Sequence[Node], layers: Mapping[Application, Layer
             layer = fitted_layer(application, layers)
             steps += layer_steps(application, layer, layer.compute)
         else:
-            steps.append((application, _computing(form, specs), form.sources, application.outputs[0]))
+            steps.append(
+                (application, _computing(application.outputs[0], form, specs), form.sources, application.outputs[0])
+            )
     return Plan(steps, targets)
 
 
@@ -139,7 +143,7 @@ def _form(
     application: Application, layer: Layer, before: Mapping[Node, Form], specs: Mapping[Node, Spec]
 ) -> Form | None:
     """Return an applied layer as a form of nodes further up, or None when it is none."""
-    if layer.n_outputs != 1 or not all(_is_table(specs.get(node)) for node in application.features):
+    if layer.n_outputs != 1 or not all(node in specs and specs[node].is_table for node in application.features):
         return None
     spec = specs.get(application.outputs[0])
     if layer.joins_columns and spec is not None and spec.shape is not None and len(spec.shape) == 1:
@@ -150,7 +154,7 @@ def _form(
     if len(application.features) != 1:
         return None
     node = application.features[0]
-    linked = layer.affine_link(specs[node])
+    linked = layer.affine_link(specs[node].with_dtype(np.dtype(np.float64)))
     if linked is None or (linked[1] is None and (spec is None or spec.dtype is None or spec.dtype.kind != "f")):
         return None
     affine, link = linked
@@ -164,43 +168,25 @@ def _leaf(node: Node, specs: Mapping[Node, Spec]) -> Form:
     return Form((Block(((node, IDENTITY),), specs[node].size or 0),))
 
 
-def _is_table(spec: Spec | None) -> bool:
-    """Return whether observations are a number or a row of numbers."""
-    if spec is None or spec.shape is None or spec.dtype is None:
-        return False
-    return len(spec.shape) <= 1 and spec.dtype.kind in "biuf"
-
-
-def _computing(form: Form, specs: Mapping[Node, Spec]) -> Link:
+def _computing(target: Node, form: Form, specs: Mapping[Node, Spec]) -> Callable[..., Array]:
     """Return the function that computes a form from the values of its sources."""
-    if len(form.blocks) == 1 and len(form.blocks[0].terms) == 1:
-        _, affine = form.blocks[0].terms[0]
-        return _finishing(_single(affine), form)
-    return _finishing(_several(form, specs), form)
-
-
-def _single(affine: Affine) -> Link:
-    narrow = affine.as_type(np.float32)
-
-    def compute(x: Array) -> Array:
-        return narrow(x) if x.dtype == np.float32 else affine(as_working(x))
-
-    return compute
-
-
-def _several(form: Form, specs: Mapping[Node, Spec]) -> Callable[..., Array]:
+    is_narrow = specs[target].dtype == np.float32 if target in specs else False
     sources = form.sources
     blocks = [
-        [(sources.index(node), None if affine is IDENTITY else _single(affine)) for node, affine in block.terms]
+        [(sources.index(node), affine.as_type(np.float32) if is_narrow else affine) for node, affine in block.terms]
         for block in form.blocks
     ]
+    compute = blocks[0][0][1] if len(sources) == len(blocks) == len(blocks[0]) == 1 else _several(blocks)
+    return _finishing(_checking_shapes(compute, [specs[node].shape for node in sources]), form)
 
+
+def _several(blocks: Sequence[Sequence[tuple[int, Affine]]]) -> Callable[..., Array]:
     def compute(*values: Array) -> Array:
         tables = [value[:, None] if value.ndim == 1 else value for value in values]
         parts = []
         for terms in blocks:
             total, *others = (
-                tables[position] if affine is None else affine(tables[position]) for position, affine in terms
+                tables[position] if affine.is_identity else affine(tables[position]) for position, affine in terms
             )
             for other in others:
                 total += other
@@ -208,6 +194,18 @@ def _several(form: Form, specs: Mapping[Node, Spec]) -> Callable[..., Array]:
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     return compute
+
+
+def _checking_shapes(compute: Callable[..., Array], shapes: Sequence[Any]) -> Callable[..., Array]:
+    """Return a function that refuses observations of other shapes than the fit's: some would be broadcast."""
+
+    def checked(*values: Array) -> Array:
+        for value, shape in zip(values, shapes, strict=True):
+            if value.shape[1:] != shape:
+                raise DataError(f"the fit has seen observations of shape {shape}, but got {value.shape[1:]}")
+        return compute(*values)
+
+    return checked
 
 
 def _finishing(compute: Callable[..., Array], form: Form) -> Callable[..., Array]:

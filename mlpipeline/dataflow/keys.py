@@ -22,7 +22,7 @@ from mlpipeline.dataflow.spec import Array
 _DEEPEST = 200
 _LIBRARIES = tuple(filter(None, (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))))
 _NOT_OF_A_LAYER = {"_metadata", "_width", "_names_in", "_container"}
-_NOT_OF_A_CLASS = {"__dict__", "__weakref__", "__doc__", "__module__", "__firstlineno__", "_abc_impl"}
+_DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _BUILT_IN = "mlpipeline.dataflow."
 
 
@@ -56,7 +56,7 @@ def parameters_key(layer: Layer) -> str:
 
     Raises: NoKeyError: one of them has no key.
     """
-    return content_key(_attributes(layer))
+    return content_key(attributes(layer))
 
 
 def state_key(layer: Layer) -> str:
@@ -99,7 +99,7 @@ class _Describer:
         return self._object(value)
 
     def array(self, array: Array) -> str:
-        hasher = xxhash.xxh3_128(f"{np.lib.format.dtype_to_descr(array.dtype)}{array.shape}".encode())
+        hasher = xxhash.xxh3_128(f"{array.dtype!r}{array.shape}".encode())
         if array.dtype.hasobject:
             for item in array.ravel().tolist():
                 text = repr(item) if isinstance(item, str | int | float | bool | bytes | None) else self.key(item)
@@ -113,7 +113,7 @@ class _Describer:
         return [self.array(np.asarray(value))]
 
     def _of_dtype(self, value: np.dtype[Any]) -> Iterable[str]:
-        return [repr(np.lib.format.dtype_to_descr(value))]
+        return [repr(value)]
 
     def _of_sequence(self, value: Any) -> Iterable[str]:
         return [type(value).__name__, *map(self.key, value)]
@@ -132,7 +132,7 @@ class _Describer:
 
     def _of_layer(self, value: Layer) -> Iterable[str]:
         learned = value.metadata if isinstance(value, StatefulLayer) else None
-        return [code_key(value), *map(self.key, (_attributes(value), learned))]
+        return [code_key(value), *map(self.key, (attributes(value), learned))]
 
     def _of_method(self, value: types.MethodType) -> Iterable[str]:
         return [self.key(value.__func__), self.key(value.__self__)]
@@ -154,9 +154,10 @@ class _Describer:
         yield f"{value.__module__}.{value.__qualname__}"
         for base in value.__mro__:
             if _is_own(base):
-                for name in sorted(set(vars(base)) - _NOT_OF_A_CLASS):
-                    yield name
-                    yield self.key(vars(base)[name])
+                for name, member in sorted(vars(base).items()):
+                    if isinstance(member, types.FunctionType) or not name.startswith("__"):
+                        yield name
+                        yield "" if isinstance(member, _DESCRIPTORS) or name == "_abc_impl" else self.key(member)
 
     def _of_function(self, value: types.FunctionType) -> Iterable[str]:
         """Describe a function by its byte code and what that uses; one of a library by its name."""
@@ -181,7 +182,7 @@ class _Describer:
         for name in sorted(names):
             found = scope.get(name, sys.modules.get(name))
             if isinstance(found, types.ModuleType):
-                yield name
+                yield str(found.__name__)
                 if _is_own(found) and id(found) not in self._path:
                     self._path.append(id(found))
                     yield from self._used(vars(found), names)
@@ -203,9 +204,12 @@ class _Describer:
         if hasattr(value, "state_dict") and hasattr(value, "named_modules"):
             weights = {name: each.detach().cpu().numpy() for name, each in value.state_dict().items()}
             return ["torch", self.key(type(value)), repr(value), self.key(weights), *self._plain_attributes(value)]
-        if isinstance(value, types.BuiltinFunctionType | np.ufunc):
-            return ["name", f"{getattr(value, '__module__', None)}.{value.__name__}"]
-        if hasattr(value, "__dict__") and not hasattr(value, "__slots__"):
+        if isinstance(value, types.BuiltinFunctionType):
+            return ["name", f"{value.__module__}.{value.__name__}", self.key(getattr(value, "__self__", None))]
+        if isinstance(value, np.ufunc) and value is getattr(np, value.__name__, None):
+            return ["name", f"numpy.{value.__name__}"]
+        holds_functions = _is_own(type(value)) or hasattr(value, "get_params") or isinstance(value, np.vectorize)
+        if holds_functions and hasattr(value, "__dict__"):
             return [self.key(type(value)), self.key(vars(value))]
         return [self.key(type(value)), _joblib_key(value)]
 
@@ -216,7 +220,8 @@ class _Describer:
         return [self.key(own), *modules]
 
 
-def _attributes(layer: Layer) -> dict[str, Any]:
+def attributes(layer: Layer) -> dict[str, Any]:
+    """Return what makes a layer what it is, but for what it has learned: its parameters, or all of a user's layer."""
     if _is_built_in(type(layer)):
         return layer.get_params(deep=False)
     return {name: value for name, value in sorted(vars(layer).items()) if name not in _NOT_OF_A_LAYER}
@@ -234,7 +239,9 @@ def _is_built_in(kind: type) -> bool:
 def _is_own(thing: Any) -> bool:
     """Return whether code is the user's own, or a layer of this package: not that of Python or a library."""
     name = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None) or ""
-    if name.startswith(("mlpipeline.dataflow.layers.", "mlpipeline.dataflow.moments", "mlpipeline.dataflow.layertools")):
+    if name.startswith(
+        ("mlpipeline.dataflow.layers.", "mlpipeline.dataflow.moments", "mlpipeline.dataflow.layertools")
+    ):
         return True
     if name.startswith("mlpipeline.") or name.partition(".")[0] in sys.stdlib_module_names - {"__main__"}:
         return False

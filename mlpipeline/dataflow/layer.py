@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mlpipeline.dataflow.estimator import Estimator, accepting_tables, fitting_tables
+from mlpipeline.dataflow.estimator import Estimator, accepting_tables, fitting_tables, note_columns
 from mlpipeline.dataflow.node import Node, apply_layer
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.dataflow.tables import as_array
@@ -34,8 +34,9 @@ class Layer(Estimator):
     is_observer: ClassVar[bool] = False  # True: a metric or an explorer, which is run only when asked for
     compute: Callable[..., Any]  # `transform` as it was written: arrays in, arrays out
 
-    def __init__(self, n_outputs: int = 1) -> None:
-        self.n_outputs = n_outputs
+    def __init__(self, n_outputs: int | None = None) -> None:
+        if n_outputs is not None:
+            self.n_outputs = n_outputs
 
     def __init_subclass__(cls, **arguments: Any) -> None:
         super().__init_subclass__(**arguments)
@@ -55,6 +56,13 @@ class Layer(Estimator):
         Raises: PipelineError: the layer does not fit on these nodes.
         """
         return apply_layer(self, nodes, name)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name."""
+        parameters = super().get_params(deep)
+        if "n_outputs" not in vars(self):
+            parameters.pop("n_outputs", None)
+        return parameters
 
     def transform(self, *arrays: Any, **options: Any) -> Any:
         """Return what becomes of the arrays; axis 0 is the observations, and stays as long as it is."""
@@ -92,6 +100,9 @@ class Layer(Estimator):
     def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None:
         """Return a name for each value of an observation of the output, from those of the inputs; None: number them."""
         return None
+
+
+Layer.compute = Layer.transform  # what says that a layer has no transform
 
 
 class StatelessLayer(Layer):
@@ -147,6 +158,7 @@ class StatefulLayer(Layer):
         """Learn from all observations, and forget what was known before."""
         given = [as_array(each) for each in arrays[: self._fitted_inputs(len(arrays))] if each is not None]
         self.learn(*given)
+        note_columns(self, arrays[0], given[0])
         return self
 
     def partial_fit(self, *arrays: Any, **options: Any) -> Any:

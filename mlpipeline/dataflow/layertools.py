@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import Lambda, Layer, StatelessLayer
+from mlpipeline.dataflow.layers.checking import agree
 from mlpipeline.dataflow.node import Node
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
@@ -121,7 +122,7 @@ class Maybe(StatelessLayer):
 
     def infer(self, x: Spec) -> Spec:
         result = self.layer.infer(x) if isinstance(self.layer, StatelessLayer) else Spec()
-        if not isinstance(result, Spec) or (None not in (result.shape, x.shape) and not _agree(result, x)):
+        if not isinstance(result, Spec) or not agree(result.shape, x.shape):
             raise PipelineError(f"maybe: expected a layer that keeps the shape of {x}, but it gives {result}")
         return x.with_dtype(None)
 
@@ -136,11 +137,3 @@ class Maybe(StatelessLayer):
         result = x.astype(np.result_type(x, changed))
         result[drawn] = changed  # nothing, where none was drawn
         return result
-
-
-def _agree(one: Spec, other: Spec) -> bool:
-    return (
-        one.shape is not None
-        and len(one.shape) == len(other.shape or ())
-        and all(a is None or b is None or a == b for a, b in zip(one.shape, other.shape or (), strict=True))
-    )

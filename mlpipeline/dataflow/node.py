@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpipeline.dataflow.spec import Array, Shape, Spec, shape_text
+from mlpipeline.dataflow.tables import as_array
 from mlpipeline.errors import DataError, PipelineError
 
 if TYPE_CHECKING:
@@ -88,7 +89,10 @@ class Input(Node):
 
         Raises: DataError: it is not what the input describes.
         """
-        array = values if type(values) is np.ndarray else _as_array(self.name, values)
+        try:
+            array = as_array(values)
+        except (ValueError, DataError) as error:
+            raise DataError(f"input {self.name!r}: expected an array, but got {_described(values)}: {error}") from None
         if array.ndim == 0 or not self.spec.admits(array.shape[1:]):
             hint = ""
             if array.ndim and array.shape[1:] == (1,) and self.spec.shape == ():
@@ -198,16 +202,6 @@ def _check_combination(kind: str, inputs: Sequence[Node]) -> None:
             f"{kind}: expected nodes over the same observations, but {one} and {other} differ: "
             "a Filter lies above one of them. Filter both with the same mask, or combine them first"
         )
-
-
-def _as_array(name: str | None, values: Any) -> Array:
-    if hasattr(values, "toarray"):  # scipy's sparse matrices
-        values = values.toarray()
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise DataError(f"input {name!r}: expected an array, but got {_described(values)}: {error}") from None
-    return array.astype(object) if array.dtype.kind == "T" else array
 
 
 def _described(value: object) -> str:

@@ -1,4 +1,4 @@
-"""What every picture needs: the packages of the extra `plot`, and files by their suffix."""
+"""What pictures and tables need: the packages of the extra `plot`, files by their suffix, numbers with a noun."""
 
 from __future__ import annotations
 
@@ -51,3 +51,8 @@ def as_png(svg: str, scale: float = 2.0) -> bytes:
     """Return an SVG as PNG, `scale` pixels for each of its own."""
     png: bytes = plot_module("vl_convert").svg_to_png(svg, scale=scale)
     return png
+
+
+def counted(count: int, noun: str) -> str:
+    """Return a number with its noun: 1 value, 1,200 values."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -17,15 +17,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import Any, Self
 
 from mlpipeline.dataflow import fitting
 from mlpipeline.dataflow.cache import Explanation, explain, stored_outputs
-from mlpipeline.dataflow.data import arranged, batch_of, dealt_columns, ids_of, observation_count
+from mlpipeline.dataflow.data import Intake, batch_of, ids_of, observation_count
+from mlpipeline.dataflow.flat import flattened, restored
 from mlpipeline.dataflow.graph import Fitted, inputs_of, make_graph
 from mlpipeline.dataflow.layer import Layer
 from mlpipeline.dataflow.node import Node
-from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.pipeline_estimator import PipelineEstimator
 from mlpipeline.dataflow.plan import fitted_layer
 from mlpipeline.dataflow.prepared import Prepared
@@ -74,7 +75,9 @@ class Pipeline(PipelineEstimator):
         if self._storage is not None:
             _check_same_observations(self.graph.outputs)
         self._needed_to_fit = inputs_of(fitting.fitted_nodes(self.graph), with_labels=True)
+        self._intake = Intake(self.graph.inputs, inputs_of(self.graph.outputs, with_labels=False))
         self._prepared = Prepared(self.graph, None)
+        self._learning = Lock()
 
     @property
     def fitted(self) -> Fitted | None:
@@ -119,7 +122,7 @@ class Pipeline(PipelineEstimator):
         if not observation_count(values):
             raise DataError("expected at least one observation to fit on, but got none")
         fitted = fitting.fit_whole(self.graph, values, _checked_epochs(epochs))
-        self.fitted = replace(fitted, columns=dealt_columns(self.graph.inputs, self._needed_to_fit, data))
+        self.fitted = replace(fitted, columns=self._intake.dealt_columns(data, self._needed_to_fit, y))
         return self
 
     def partial_fit(self, data: Any, y: Any = None) -> Self:
@@ -127,8 +130,10 @@ class Pipeline(PipelineEstimator):
 
         Raises: PipelineError: a layer cannot be fitted batch by batch; names it.
         """
-        fitted = fitting.fit_batch(self.graph, self.fitted, self._fit_values(data, y))
-        self.fitted = replace(fitted, columns=dealt_columns(self.graph.inputs, self._needed_to_fit, data))
+        values = self._fit_values(data, y)
+        with self._learning:  # what two threads teach at once must both count
+            fitted = fitting.fit_batch(self.graph, self.fitted, values)
+            self.fitted = replace(fitted, columns=self._intake.dealt_columns(data, self._needed_to_fit, y))
         return self
 
     def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1) -> Self:
@@ -173,7 +178,7 @@ class Pipeline(PipelineEstimator):
 
     def transform_generator(
         self, generator: Any, steps: int | None = None, index: Iterable[Any] | None = None
-    ) -> Iterator[Outputs]:
+    ) -> Iterator[Any]:
         """Compute the outputs of one batch after the other; together they equal `transform` on the whole.
 
         Args:
@@ -193,7 +198,9 @@ class Pipeline(PipelineEstimator):
                 batch_ids = ids_of(data, None if ids is None else list(islice(ids, n)), n, start)
                 self._storage.write(prepared.kept_ids(batch_ids, values), outputs)
             start += n
-            yield outputs
+            yield outputs if self._container is None else self._as_table(outputs, data)
+        if steps is None and ids is not None and next(ids, None) is not None:
+            raise DataError(f"index: the generator gave {start} observations, but there are more ids")
 
     def evaluate(self, data: Any, y: Any = None) -> dict[str, Any]:
         """Compute the metrics, by name.
@@ -280,8 +287,11 @@ class Pipeline(PipelineEstimator):
         gives = ", ".join(str(node.name) for node in self.graph.outputs)
         return f"<Pipeline {self._title}: {takes} -> {gives}{'' if self.fitted else ', not fitted'}>"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return restored, (flattened(self),)
+
     def _fit_values(self, data: Any, labels: Any = None) -> fitting.Values:
-        return arranged(self.graph.inputs, self._needed_to_fit, data, labels)
+        return self._intake.arrange(data, self._needed_to_fit, labels)
 
 
 def _batches(generator: Any, steps: int | None) -> Iterator[tuple[Any, Any]]:

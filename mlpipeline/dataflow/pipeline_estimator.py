@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from mlpipeline.dataflow.estimator import transformer_tags
+from mlpipeline.dataflow.estimator import checked_container, transformer_tags
 from mlpipeline.dataflow.graph import Graph, rebuilt
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.outputs import Outputs
@@ -125,10 +125,8 @@ class PipelineEstimator(ABC):
 
     def set_output(self, *, transform: str | None = None) -> Self:
         """Choose what `transform` gives: "default" (Outputs), "pandas" or "polars"."""
-        if transform not in (None, "default", "pandas", "polars"):
-            raise PipelineError(f"set_output: expected default, pandas or polars, but got {transform!r}")
-        if transform is not None:
-            self._container = None if transform == "default" else transform
+        asked = checked_container(transform) or self._container
+        self._container = None if asked == "default" else asked
         return self
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
@@ -153,8 +151,9 @@ class PipelineEstimator(ABC):
         if self._container == "polars":
             return frame.rename(dict(zip(frame.columns, names, strict=True)))
         frame.columns = list(names)
-        if hasattr(data, "index") and is_frame(data) and len(data) == len(frame):
-            frame.index = data.index
+        if is_frame(data) and hasattr(data, "index"):
+            values = self._prepared.arrange(data)
+            frame.index = data.index[self._prepared.kept_ids(np.arange(len(data)), values)]
         return frame
 
 

@@ -6,12 +6,10 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from mlpipeline.dataflow.graph import ordered
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.node import Application, Node
-from mlpipeline.dataflow.running import checked_results, told_where
+from mlpipeline.dataflow.running import checking, told_where
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import PipelineError
 
@@ -105,20 +103,6 @@ def layer_steps(application: Application, layer: Layer, compute: Callable[..., A
         return [(application, compute, application.features, application.outputs[0])]
     picks = [(application, _picker(i), [application], node) for i, node in enumerate(application.outputs)]
     return [(application, compute, application.features, application), *picks]
-
-
-def checking(application: Application, compute: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a function that looks at what a layer gives: arrays of as many observations as went in."""
-    selects = application.layer.changes_observations
-
-    def checked(*arrays: Array) -> Any:
-        result = compute(*arrays)
-        if type(result) is np.ndarray and result.ndim and (selects or len(result) == len(arrays[0])):
-            return result
-        results = checked_results(application, result, len(arrays[0]))
-        return results[0] if application.layer.n_outputs == 1 else results
-
-    return checked
 
 
 def _picker(position: int) -> Callable[[Sequence[Array]], Array]:

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.cache import layer_parts
-from mlpipeline.dataflow.data import arranged
+from mlpipeline.dataflow.data import Intake
 from mlpipeline.dataflow.folding import make_folded_plan
 from mlpipeline.dataflow.graph import Fitted, Graph, inputs_of
+from mlpipeline.dataflow.keys import state_key
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.observer import Observer
@@ -39,15 +39,11 @@ class Prepared:
         self.graph = graph
         self.fitted = fitted
         self.specs: Mapping[Node, Spec] = fitted.specs if fitted else {}
-        self._seen = self.specs or None
-        self._columns = fitted.columns if fitted else ()
         stateless = {each: copy.copy(each.layer) for each in graph.applications if not _learns(each)}
         self.layers: Mapping[Application, Layer] = {**stateless, **(fitted.layers if fitted else {})}
         self.needed = inputs_of(graph.outputs, with_labels=False)
+        self._intake = Intake(graph.inputs, self.needed, self.specs, fitted.columns if fitted else ())
         self._names = [(str(node.name), node) for node in graph.outputs]
-
-    def __reduce__(self) -> Any:
-        return Prepared, (self.graph, self.fitted)  # the plan is made again: it holds functions
 
     @cached_property
     def plan(self) -> Plan:
@@ -55,9 +51,14 @@ class Prepared:
         return make_folded_plan(self.graph.outputs, self.layers, self.specs)
 
     @cached_property
-    def layer_parts(self) -> dict[str, Any]:
-        """What the layers that the outputs need are known by in the cache."""
-        return layer_parts(self)
+    def unfolded_plan(self) -> Plan:
+        """The same, each layer on its own: for data of other dtypes than the fit's."""
+        return make_plan(self.graph.outputs, self.layers)
+
+    @cached_property
+    def state_keys(self) -> dict[Application, str]:
+        """What the layers have learned, as keys: it never changes."""
+        return {application: state_key(layer) for application, layer in self.layers.items()}
 
     @property
     def named_outputs(self) -> list[str]:
@@ -71,13 +72,14 @@ class Prepared:
 
     def arrange(self, data: Any, needed: set[Node] | None = None, labels: Any = None) -> Values:
         """Return what was passed in as the arrays of the inputs that are needed."""
-        wanted = self.needed if needed is None else needed
-        return arranged(self.graph.inputs, wanted, data, labels, self._seen, self._columns)
+        return self._intake.arrange(data, self.needed if needed is None else needed, labels)
 
     def run(self, values: Values) -> Outputs:
         """Return the outputs; the dict is used up. None of them shares memory with what came in."""
         given = list(values.values())
-        values = self.plan.run(values)
+        specs = self.specs
+        is_as_fitted = all(node in specs and array.dtype == specs[node].dtype for node, array in values.items())
+        values = (self.plan if is_as_fitted else self.unfolded_plan).run(values)
         for _, node in self._names:
             array = values[node]
             if array.base is not None or any(array is each for each in given):

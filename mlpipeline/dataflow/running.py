@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from mlpipeline.dataflow.keys import NoKeyError, attributes, content_key
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.node import Application
 from mlpipeline.dataflow.spec import Array
@@ -20,22 +22,57 @@ def fitted(application: Application, values: Sequence[Array], epochs: int) -> La
         application: where the layer stands.
         values: one array for each of its inputs, labels included.
         epochs: how often a layer that goes on learning sees the values.
+    Raises: DataError: there are no observations.
     """
     layer = application.layer
     if not isinstance(layer, StatefulLayer):
         return layer
     copied = layer.unfitted_copy()
-    with told_where(application):
-        copied.learn(*values, epochs=epochs)
-        check_only_metadata_changed(layer, copied)
+    with told_where(application), keeping_to_metadata(copied):
+        if not len(values[0]):
+            raise DataError("there are no observations to learn from")
+        copied.learn(*given_to(layer, values), epochs=epochs)
     return copied
+
+
+def learn_more(application: Application, layer: StatefulLayer, values: Sequence[Array]) -> None:
+    """Let a fitted copy learn one more batch; one without observations teaches nothing."""
+    if len(values[0]):
+        with told_where(application), keeping_to_metadata(layer):
+            layer.learn_more(*given_to(layer, values))
 
 
 def applied(application: Application, layer: Layer, values: Sequence[Array]) -> Sequence[Array]:
     """Return what the layer makes of the values of its features, one array for each output."""
     with told_where(application):
-        result = layer.compute(*values)
+        result = layer.compute(*given_to(layer, values))
         return checked_results(application, result, len(values[0]))
+
+
+def checking(application: Application, compute: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a user's function, given arrays that it cannot change, and a look at what it returns."""
+    selects = application.layer.changes_observations
+
+    def checked(*arrays: Array) -> Any:
+        result = compute(*[read_only(array) for array in arrays])
+        if type(result) is np.ndarray and result.ndim and (selects or len(result) == len(arrays[0])):
+            return result
+        results = checked_results(application, result, len(arrays[0]))
+        return results[0] if application.layer.n_outputs == 1 else results
+
+    return checked
+
+
+def given_to(layer: Layer, values: Sequence[Array]) -> Sequence[Array]:
+    """Return what a layer is given: a user's gets arrays that it cannot change, for others need them too."""
+    return values if layer.checks_itself else [read_only(array) for array in values]
+
+
+def read_only(array: Array) -> Array:
+    """Return a view of an array that cannot be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def checked_results(application: Application, result: object, n: int) -> Sequence[Array]:
@@ -64,17 +101,33 @@ def checked_results(application: Application, result: object, n: int) -> Sequenc
     return results
 
 
-def check_only_metadata_changed(before: StatefulLayer, after: StatefulLayer) -> None:
-    """Refuse a fit that keeps what it learned where it would not be saved.
+@contextmanager
+def keeping_to_metadata(layer: StatefulLayer) -> Iterator[None]:
+    """Refuse a fit of a user's layer that keeps what it learned where it would be neither saved nor told apart.
 
-    Raises: PipelineError: names the attributes.
+    Raises: PipelineError: names an attribute that has changed.
     """
-    added = sorted(set(vars(after)) - set(vars(before)) - {"_metadata"})
-    if added:
-        name = added[0]
+    before = {} if layer.checks_itself else _attribute_keys(layer)
+    yield
+    after = {} if layer.checks_itself else _attribute_keys(layer)
+    changed = sorted(name for name in after if after[name] != before.get(name))
+    if changed:
+        name = changed[0]
         raise PipelineError(
-            f"fit set self.{name}, which would not be saved with the pipeline; keep it in self.metadata[{name!r}]"
+            f"fit changed self.{name}, which would not be saved with the pipeline; "
+            f"keep what is learned in self.metadata[{name!r}]"
         )
+
+
+def _attribute_keys(layer: StatefulLayer) -> dict[str, str]:
+    return {name: _key_or_identity(value) for name, value in attributes(layer).items()}
+
+
+def _key_or_identity(value: Any) -> str:
+    try:
+        return content_key(value)
+    except NoKeyError:
+        return str(id(value))
 
 
 @contextmanager
@@ -88,4 +141,6 @@ def told_where(application: Application) -> Iterator[None]:
         raise
     except Exception as error:
         error.add_note(f"in the layer {application}")
+        if "read-only" in str(error):
+            error.add_note("a layer may not change the arrays that it is given: work on a copy")
         raise

@@ -39,6 +39,11 @@ class Spec:
             size *= length or 0
         return size
 
+    @property
+    def is_table(self) -> bool:
+        """Whether observations are known to be a real number or a row of them."""
+        return self.shape is not None and len(self.shape) <= 1 and self.dtype is not None and self.dtype.kind in "biuf"
+
     def admits(self, shape: tuple[int, ...]) -> bool:
         """Return whether observations of this shape are what is described."""
         if self.shape is None:

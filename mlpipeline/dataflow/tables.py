@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.spec import Array
-from mlpipeline.errors import PipelineError
+from mlpipeline.errors import DataError, PipelineError
 
 
 def is_frame(value: Any) -> bool:
@@ -20,12 +20,20 @@ def as_array(value: Any) -> Array:
     """Return an array, a frame, a series, a sparse matrix or a list as an array; an array is returned as it is."""
     if type(value) is np.ndarray:
         return value
+    if isinstance(value, np.ma.MaskedArray):
+        return _without_mask(value)
     if hasattr(value, "toarray"):
         value = value.toarray()
-    if hasattr(value, "to_numpy"):
-        array: Array = value.to_numpy()
-        return array
-    return np.asarray(value)
+    array: Array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
+    return array.astype(object) if array.dtype.kind == "T" else array
+
+
+def _without_mask(values: Any) -> Array:
+    if not np.ma.is_masked(values):
+        return np.asarray(values.data)
+    if values.dtype.kind != "f":
+        raise DataError(f"a masked array of {values.dtype} has no value for what is masked; fill it, or cast to float")
+    return np.asarray(values.filled(np.nan))
 
 
 def frame_arrays(frame: Any, names: Sequence[str]) -> dict[str, Array]:
@@ -33,7 +41,8 @@ def frame_arrays(frame: Any, names: Sequence[str]) -> dict[str, Array]:
     if hasattr(frame, "iloc"):
         from mlpipeline.dataflow.io.frames import PandasData  # it stands on sources, and they on nodes
 
-        return PandasData(frame, cols=list(names))
+        arrays = PandasData(frame, cols=list(names))
+        return {name: arrays[name] for name in names}
     return {name: as_array(frame[name]) for name in names}
 
 

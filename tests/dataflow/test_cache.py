@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -8,17 +9,18 @@ import pytest
 from mlpipeline.dataflow import Input, Pipeline, layers
 from mlpipeline.errors import PipelineError
 
-CALLS: list[str] = []
+logger = logging.getLogger("computed")
 
 
 def doubled(x, times=1):
-    CALLS.append("doubled")
+    logger.info("doubled")
     return x * 2 * times
 
 
-@pytest.fixture(autouse=True)
-def _no_calls() -> None:
-    CALLS.clear()
+@pytest.fixture
+def computed(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, "computed")
+    return caplog
 
 
 @pytest.fixture(params=["folder", "sqlite"])
@@ -35,21 +37,21 @@ def pipeline_at(where: object, function: object = doubled, **kwargs: object) -> 
 DATA = {"x": np.random.default_rng(0).normal(size=(10, 2))}
 
 
-def test_the_same_data_are_computed_once(where: str) -> None:
+def test_the_same_data_are_computed_once(where: str, computed: pytest.LogCaptureFixture) -> None:
     pipeline = pipeline_at(where).fit(DATA)
-    CALLS.clear()
+    computed.clear()
     first = pipeline.transform(DATA)["out"]
     second = pipeline.transform({"x": DATA["x"].copy()})["out"]
-    assert CALLS == ["doubled"]
+    assert computed.messages == ["doubled"]
     np.testing.assert_array_equal(first, second)
 
 
-def test_another_pipeline_of_the_same_content_finds_it(where: str) -> None:
+def test_another_pipeline_of_the_same_content_finds_it(where: str, computed: pytest.LogCaptureFixture) -> None:
     pipeline_at(where).fit(DATA).transform(DATA)
     again = pipeline_at(where).fit(DATA)
-    CALLS.clear()
+    computed.clear()
     again.transform(DATA)
-    assert CALLS == []
+    assert not computed.messages
 
 
 @pytest.mark.parametrize(
@@ -108,14 +110,14 @@ def test_what_was_replaced_is_not_taken_for_what_is_stored(where: str) -> None:
     np.testing.assert_array_equal(pipeline.storage.read(rows=[3])["out"], first[3:4])
 
 
-def test_only_what_passes_a_filter_is_stored_under_its_id(where: str) -> None:
+def test_only_what_passes_a_filter_is_stored_under_its_id(where: str, computed: pytest.LogCaptureFixture) -> None:
     x, mask = Input("x"), Input("mask")
     kept = layers.Filter()([layers.Lambda(doubled)(layers.ScalarMultiply(5)(x)), mask], "kept")
     pipeline = Pipeline([x, mask], kept, name="filtered", storage=where)
     data = {"x": np.arange(5), "mask": np.array([False, True, True, False, True])}
     for _ in range(2):
         assert pipeline.transform(data, index=list("abcde"))["kept"].tolist() == [10, 20, 40]
-    assert CALLS == ["doubled"]
+    assert computed.messages == ["doubled"]
     assert pipeline.storage.read(rows=["e", "b"])["kept"].tolist() == [40, 10]
 
 

@@ -113,3 +113,30 @@ def test_a_folded_chain_refuses_missing_values_as_its_layers_do() -> None:
         broken[4, 1] = np.nan
         with pytest.raises(DataError, match="1 of 20 rows"):
             pipeline.transform({"x": broken})
+
+
+def test_values_far_from_zero_keep_their_digits() -> None:
+    data = 1e12 + np.random.default_rng(0).normal(size=(50, 3))
+    x = Input("x", (3,))
+    pipeline = Pipeline(x, layers.Whiten()(layers.ScalarMultiply(3.0)(x), "out")).fit({"x": data})
+    assert steps(pipeline) == 1
+    expected = unfolded(pipeline, {"x": data})["out"]
+    np.testing.assert_allclose(pipeline.transform({"x": data})["out"], expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("fitted", "given"), [(np.float32, np.float64), (np.float64, np.float32), (np.int64, float)])
+def test_data_of_another_dtype_than_the_fits_are_not_folded(fitted: type, given: type) -> None:
+    x = Input("x", (3,))
+    data = np.random.default_rng(0).normal(5, 2, size=(50, 3))
+    pipeline = Pipeline(x, layers.ScalarMultiply(2.0)(layers.Whiten()(x), "out")).fit({"x": data.astype(fitted)})
+    result = pipeline.transform({"x": data.astype(given)})["out"]
+    expected = unfolded(pipeline, {"x": data.astype(given)})["out"]
+    np.testing.assert_array_equal(result, expected)
+    assert result.dtype == expected.dtype
+
+
+def test_observations_of_another_shape_than_the_fits_are_refused() -> None:
+    x = Input("x", (None,))
+    pipeline = Pipeline(x, layers.ScalarMultiply(2.0)(layers.Whiten()(x), "out")).fit({"x": np.eye(3)})
+    with pytest.raises(DataError, match=r"'out': the fit has seen observations of shape \(3,\), but got \(1,\)"):
+        pipeline.transform({"x": np.ones((2, 1))})

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlpipeline.dataflow.moments import Moments, learn_moments
+from mlpipeline.dataflow.layers.moments import Moments, learn_moments
 from mlpipeline.errors import DataError
 
 

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import copy
 import pickle
+import sqlite3
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -172,7 +175,9 @@ def test_what_a_fit_keeps_outside_the_metadata_is_refused(table: np.ndarray) -> 
             return x - self.mean
 
     x = Input("x", (4,))
-    with pytest.raises(PipelineError, match=r"fit set self.mean, .* keep it in self.metadata\['mean'\]"):
+    with pytest.raises(
+        PipelineError, match=r"fit changed self.mean, .* keep what is learned in self.metadata\['mean'\]"
+    ):
         Pipeline(x, Forgetful()(x, "out")).fit({"x": table})
 
 
@@ -230,3 +235,92 @@ def test_a_pipeline_crosses_processes(table: np.ndarray) -> None:
     expected = pipeline.transform({"x": table})["class"]
     copied = pickle.loads(pickle.dumps(pipeline))
     np.testing.assert_array_equal(copied.transform({"x": table})["class"], expected)
+
+
+def test_a_deep_pipeline_crosses_processes() -> None:
+    node = x = Input("x")
+    for _ in range(1500):
+        node = layers.Whiten()(node)
+    pipeline = Pipeline(x, layers.ScalarMultiply(2.0)(node, "last")).fit({"x": np.arange(5.0)})
+    for copied in (pickle.loads(pickle.dumps(pipeline)), copy.deepcopy(pipeline)):
+        expected = pipeline.transform({"x": np.arange(5.0)})["last"]
+        np.testing.assert_array_equal(copied.transform({"x": np.arange(5.0)})["last"], expected)
+
+
+def test_an_open_connection_does_not_cross_processes(tmp_path: Path) -> None:
+    pipeline = whitening(storage=sqlite3.connect(tmp_path / "store.db"))
+    with pytest.raises(PipelineError, match="give the storage as a folder, a file or a URL"):
+        pickle.dumps(pipeline)
+
+
+def test_a_function_that_writes_into_its_argument_is_stopped(table: np.ndarray) -> None:
+    def negate(values):
+        values *= -1
+        return values
+
+    x = Input("x", (4,))
+    before = table.copy()
+    pipeline = Pipeline(x, [layers.Lambda(negate)(x, "negative"), layers.Whiten()(x, "white")])
+    with pytest.raises(ValueError, match="read-only") as caught:
+        pipeline.fit({"x": table}).transform({"x": table})
+    assert "work on a copy" in caught.value.__notes__[-1]
+    np.testing.assert_array_equal(table, before)
+
+
+def test_outputs_may_be_written_to(table: np.ndarray) -> None:
+    x = Input("x", (4,))
+    pipeline = Pipeline(x, [layers.Slice(slice(2))(x, "part"), layers.Lambda(np.transpose)(x, "all")][:1])
+    before = table.copy()
+    pipeline.transform({"x": table})["part"][:] = 0
+    np.testing.assert_array_equal(table, before)
+
+
+def test_a_frame_is_taken_by_name_and_in_the_order_of_the_fit(table: np.ndarray) -> None:
+    frame = pd.DataFrame(table, columns=list("abcd"))
+    pipeline = whitening().fit(frame)
+    expected = pipeline.transform({"x": table})["white"]
+    np.testing.assert_array_equal(pipeline.transform(frame[list("dbca")])["white"], expected)
+    with pytest.raises(DataError, match="lacks columns that the fit has seen: 'c'"):
+        pipeline.transform(frame.rename(columns={"c": "C"}))
+
+
+def test_a_column_that_is_misspelt_is_missing() -> None:
+    a, b = Input("a"), Input("b")
+    pipeline = Pipeline([a, b], layers.Concatenate()([a, b], "both"))
+    with pytest.raises(DataError, match=r"input 'a' is missing; .* but got 'b'"):
+        pipeline.transform(pd.DataFrame({"b": [1.0], "A": [2.0]}))
+
+
+def test_labels_go_where_labels_are_needed_whatever_the_order_of_the_inputs() -> None:
+    x, y = Input("x"), Input("y")
+    from sklearn.linear_model import LinearRegression
+
+    pipeline = Pipeline([y, x], layers.Sklearn(LinearRegression())([x, y], "line"))
+    pipeline.fit(np.arange(5.0)[:, None], 3 * np.arange(5.0))
+    assert pipeline.predict(np.array([[10.0]])) == pytest.approx(30)
+    with pytest.raises(DataError, match="with a dictionary, labels are one of its arrays"):
+        pipeline.fit({"x": np.ones(2), "y": np.ones(2)}, np.ones(2))
+
+
+def test_threads_that_teach_at_once_all_count() -> None:
+    class Counting(layers.StatefulLayer):
+        def partial_fit(self, x):
+            self.metadata["count"] = self.metadata.get("count", 0) + len(x)
+
+        def transform(self, x):
+            return x
+
+    x = Input("x")
+    pipeline = Pipeline(x, Counting()(x, "out"))
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda _: pipeline.partial_fit({"x": np.ones(10)}), range(100)))
+    assert pipeline.layer("out").metadata["count"] == 1000
+
+
+def test_masked_values_are_missing() -> None:
+    masked = np.ma.masked_array([[1.0], [2.0], [1e9]], mask=[[False], [False], [True]])
+    x = Input("x", (1,))
+    pipeline = Pipeline(x, layers.Whiten()(x, "white")).fit({"x": masked})
+    assert pipeline.layer("white").metadata["mean"].tolist() == [1.5]
+    with pytest.raises(DataError, match=r"input 'x': .* a masked array of int64"):
+        pipeline.transform({"x": np.ma.masked_array([[1], [2]], mask=[[True], [False]])})

@@ -19,7 +19,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
-from mlpipeline.dataflow import sklearn_arrays
+from mlpipeline.dataflow.layers import sklearn_arrays
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.node import Input
 from mlpipeline.dataflow.running import fitted

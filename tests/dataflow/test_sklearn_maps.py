@@ -19,7 +19,7 @@ from sklearn.linear_model import (
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
 from sklearn.svm import LinearSVC, LinearSVR
 
-from mlpipeline.dataflow.sklearn_maps import native_form, softmax
+from mlpipeline.dataflow.layers.sklearn_maps import native_form, softmax
 from mlpipeline.errors import DataError
 
 SCALERS = [

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from mlpipeline.dataflow.io import CSVData, PandasData, SQLData
+from mlpipeline.dataflow.io.sources import from_csv, from_dataframe, from_sql
 from mlpipeline.dataflow.layer import Lambda
-from mlpipeline.dataflow.sources import from_csv, from_dataframe, from_sql
 from mlpipeline.errors import DataError
 
 FRAME = pd.DataFrame({"x": [0.5, 1.5, 2.5], "n": [1, 2, 3], "word": ["a", "b", None], "b": [True, False, True]})

@@ -1,8 +1,7 @@
 """Where boxes lie and how arrows run: layers from top to bottom, and no arrow through a box.
 
 `place` -> `layers_of` (which row) -> `_with_bends` (long arrows get a place in each row between)
--> `_ordered_rows` (igraph crosses few arrows) -> `_spread` (room for each width) -> `_straighten`
-(long arrows bend where they must).
+-> `_ordered_rows` (igraph crosses few arrows) -> `_spread` (room for each width, arrows straight).
 """
 
 from __future__ import annotations
@@ -11,6 +10,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
+
+import numpy as np
 
 from mlpipeline.dataflow.drawing.boxes import Link
 from mlpipeline.dataflow.pictures import plot_module
@@ -19,8 +21,6 @@ WIDEST = 12  # boxes beside each other; a wider row becomes several
 GAP = 28.0  # between boxes beside each other; half of it beside an arrow
 ROW_GAP = 46.0  # between rows, where arrows bend
 _BEND_WIDTH = 2.0
-_SWEEPS = 300
-INFINITE = float("inf")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,6 @@ def place(sizes: Sequence[tuple[float, float]], links: Sequence[Link]) -> Placem
     rows = _ordered_rows(rows_of, segments)
     widths = [width for width, _ in sizes] + [_BEND_WIDTH] * (len(rows_of) - len(sizes))
     x = _spread(rows, widths, segments, len(sizes))
-    _straighten(rows, paths, widths, x)
     left = min(at - width / 2 for at, width in zip(x, widths, strict=True))
     x = [at - left for at in x]
     edges = _row_edges(rows, sizes, _gaps(rows_of, segments, x))
@@ -117,87 +116,27 @@ def _ordered_rows(rows_of: list[int], segments: list[tuple[int, int]]) -> list[l
 
 
 def _spread(rows: list[list[int]], widths: list[float], segments: list[tuple[int, int]], boxes: int) -> list[float]:
-    """Return x of each vertex: in order, with room between, as near as can be to what it is linked with."""
-    neighbours: list[list[tuple[int, float]]] = [[] for _ in widths]
-    for source, target in segments:
-        weight = (1.0, 3.0, 12.0)[(source >= boxes) + (target >= boxes)]  # long arrows are kept straight
-        neighbours[source].append((target, weight))
-        neighbours[target].append((source, weight))
-    offsets = [_offsets(row, widths) for row in rows]
-    x = [0.0] * len(widths)
-    for row, offset in zip(rows, offsets, strict=True):
-        for vertex, at in zip(row, offset, strict=True):
-            x[vertex] = at - offset[-1] / 2
-    for sweep in range(_SWEEPS):
-        moved = 0.0
-        for number in range(len(rows)) if sweep % 2 == 0 else reversed(range(len(rows))):
-            moved = max(moved, _settle(rows[number], offsets[number], neighbours, x))
-        if moved < 0.05:
-            break
-    return x
+    """Return x of each vertex: in order, with room between, and arrows that go as little to the side as can be."""
+    from scipy.optimize import linprog  # comes with scikit-learn
+    from scipy.sparse import csr_array, eye_array, hstack, vstack
 
-
-def _straighten(rows: list[list[int]], paths: list[list[int]], widths: list[float], x: list[float]) -> None:
-    """Move the bends of each long link between their neighbours, so that it runs straight down for long."""
-    beside: dict[int, tuple[float, float]] = {}
-    neighbour = {vertex: (row, i) for row in rows for i, vertex in enumerate(row)}
-    for path in sorted((path for path in paths if len(path) > 2), key=len):
-        for vertex in path[1:-1]:
-            row, i = neighbour[vertex]
-            low = x[row[i - 1]] + _distance(row[i - 1], vertex, widths) if i else -INFINITE
-            high = x[row[i + 1]] - _distance(vertex, row[i + 1], widths) if i + 1 < len(row) else INFINITE
-            beside[vertex] = low, high
-        _straighten_path(path, beside, x)
-
-
-def _straighten_path(path: list[int], beside: dict[int, tuple[float, float]], x: list[float]) -> None:
-    bends, at = path[1:-1], x[path[0]]
-    while bends:
-        low, high = -INFINITE, INFINITE
-        run = 0
-        for vertex in bends:
-            tighter = max(low, beside[vertex][0]), min(high, beside[vertex][1])
-            if tighter[0] > tighter[1]:
-                break
-            (low, high), run = tighter, run + 1
-        run = max(run, 1)  # neighbours that touch leave one place, and rounding less than that
-        toward = x[path[-1]] if run == len(bends) and not low <= at <= high else at
-        at = min(max(toward, low), high)
-        for vertex in bends[:run]:
-            x[vertex] = at
-        bends = bends[run:]
+    beside = [pair for row in rows for pair in pairwise(row)]
+    vertex, length = eye_array(len(widths)).tocsr(), eye_array(len(segments))
+    left, right = np.array(beside, dtype=int).reshape(-1, 2).T
+    source, target = np.array(segments, dtype=int).reshape(-1, 2).T
+    aside = vertex[source] - vertex[target]
+    # unknown are x of each vertex, and of each segment a length that is at least what it goes to either side
+    between = hstack([vertex[left] - vertex[right], csr_array((len(beside), len(segments)))])
+    limits: Any = vstack([between, hstack([aside, -length]), hstack([-aside, -length])])
+    limit = [-_distance(*pair, widths) for pair in beside] + [0.0] * (2 * len(segments))
+    weights = np.array([1.0, 3.0, 12.0])[1 * (source >= boxes) + (target >= boxes)]  # long arrows are kept straight
+    solved = np.asarray(linprog([*np.zeros(len(widths)), *weights], A_ub=limits, b_ub=limit).x)
+    return [float(x) for x in solved[: len(widths)]]
 
 
 def _distance(one: int, other: int, widths: list[float]) -> float:
     between_boxes = widths[one] > _BEND_WIDTH and widths[other] > _BEND_WIDTH
     return (widths[one] + widths[other]) / 2 + (GAP if between_boxes else GAP / 2)
-
-
-def _offsets(row: list[int], widths: list[float]) -> list[float]:
-    offsets = [0.0]
-    for one, other in pairwise(row):
-        offsets.append(offsets[-1] + _distance(one, other, widths))
-    return offsets
-
-
-def _settle(row: list[int], offset: list[float], neighbours: list[list[tuple[int, float]]], x: list[float]) -> float:
-    """Move the vertices of a row to where they are drawn to, as far as their order allows; return the farthest move."""
-    blocks: list[tuple[float, float, int]] = []  # (where, weight, how many) of vertices that touch
-    for vertex, at in zip(row, offset, strict=True):
-        weight = sum(weight for _, weight in neighbours[vertex]) or 1e-3
-        drawn = sum(weight * x[other] for other, weight in neighbours[vertex]) / weight
-        block = ((drawn if neighbours[vertex] else x[vertex]) - at, weight, 1)
-        while blocks and blocks[-1][0] > block[0]:
-            where, heavy, count = blocks.pop()
-            total = heavy + block[1]
-            block = ((where * heavy + block[0] * block[1]) / total, total, count + block[2])
-        blocks.append(block)
-    settled = [where for where, _, count in blocks for _ in range(count)]
-    moved = 0.0
-    for vertex, at, where in zip(row, offset, settled, strict=True):
-        moved = max(moved, abs(x[vertex] - where - at))
-        x[vertex] = where + at
-    return moved
 
 
 def _gaps(rows_of: list[int], segments: list[tuple[int, int]], x: list[float]) -> list[float]:

@@ -40,10 +40,7 @@ def escaped(text: str) -> str:
 
 def _box_text(number: int, box: Box) -> str:
     opening, closing = _SHAPES.get(box.roles[-1], ('["', '"]'))
-    lines = [
-        line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…" for line in (box.name, box.kind, *box.details)
-    ]
-    text = "<br/>".join(map(escaped, lines))
+    text = "<br/>".join(escaped(_cut(line)) for line in (box.name, box.kind, *box.details))
     return f"n{number}{opening}{text}{closing}:::{_class(box.roles[0])}"
 
 

@@ -9,6 +9,7 @@ from mlpipeline.dataflow.drawing.text import printable
 from mlpipeline.dataflow.graph import Fitted, Graph
 from mlpipeline.dataflow.layer import StatefulLayer
 from mlpipeline.dataflow.node import Application, Node
+from mlpipeline.dataflow.pictures import counted
 from mlpipeline.dataflow.spec import Spec, shape_text
 
 _COLUMNS = ("node", "layer", "from", "shape", "dtype", "state", "values")
@@ -79,15 +80,11 @@ def _state(application: Application, fitted: Fitted | None) -> tuple[list[str], 
 def _total(graph: Graph, fitted: Fitted | None) -> str:
     learning = [each for each in graph.applications if isinstance(each.layer, StatefulLayer)]
     parts = [
-        _counted(len(graph.inputs), "input"),
-        _counted(len(graph.applications), "layer"),
+        counted(len(graph.inputs), "input"),
+        counted(len(graph.applications), "layer"),
         f"{len(learning)} of them {'learns' if len(learning) == 1 else 'learn'}",
     ]
     if fitted is None:
         return f"{', '.join(parts)}; not fitted"
     values = sum(count_values(layer.metadata) for layer in fitted.layers.values())
-    return f"{', '.join(parts)}; {_counted(values, 'value')} learned"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+    return f"{', '.join(parts)}; {counted(values, 'value')} learned"

@@ -35,15 +35,9 @@ class Column:
         """How many values are NaN, infinite or None."""
         if self.values.dtype.kind in "fc":
             return int(np.count_nonzero(~np.isfinite(self.values)))
-        return int(np.count_nonzero(is_missing(self.values)))
+        import pandas as pd
 
-
-def is_missing(values: Array) -> Array:
-    """Return bool[n]: which are NaN, NaT or None."""
-    import pandas as pd
-
-    missing: Array = pd.isna(values)
-    return missing
+        return int(np.count_nonzero(pd.isna(self.values)))
 
 
 def columns_of(arrays: Sequence[Array], names: Sequence[str] | None) -> list[Column]:
@@ -79,5 +73,5 @@ def _as_numbers(values: Array) -> Array:
 
     kind = pd.api.types.infer_dtype(values, skipna=True)
     if kind in ("integer", "floating", "mixed-integer-float", "boolean", "decimal"):
-        return np.where(is_missing(values), np.nan, values).astype(np.float64)
+        return np.where(pd.isna(values), np.nan, values).astype(np.float64)
     return values

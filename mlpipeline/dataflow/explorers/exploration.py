@@ -68,8 +68,3 @@ class Exploration:
     def __repr__(self) -> str:
         said = f" ({'; '.join(self.notes)})" if self.notes else ""
         return f"{self.title}{said}\n{self.data}"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a number with its noun: 1 value, 1,200 values."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -9,9 +9,10 @@ import numpy as np
 
 from mlpipeline.dataflow.explorers.columns import Column, columns_of, numeric_columns
 from mlpipeline.dataflow.explorers.description import describe_columns
-from mlpipeline.dataflow.explorers.exploration import Exploration, counted
+from mlpipeline.dataflow.explorers.exploration import Exploration
 from mlpipeline.dataflow.explorers.histograms import bins_of
 from mlpipeline.dataflow.observer import Observer
+from mlpipeline.dataflow.pictures import counted
 from mlpipeline.dataflow.spec import Array, Spec, is_numeric, shape_text
 from mlpipeline.errors import DataError, PipelineError
 

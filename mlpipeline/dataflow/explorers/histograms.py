@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.explorers.columns import Column, is_missing
+from mlpipeline.dataflow.explorers.columns import Column
 from mlpipeline.dataflow.spec import Array
 
 MOST_BINS = 100  # that "auto" makes: a value far out would make millions
@@ -83,7 +83,7 @@ def _whole(edges: Array) -> Array:
 def _text_counts(values: Array) -> dict[str, Any]:
     import pandas as pd
 
-    counts = pd.Series([str(each) for each in values[~is_missing(values)]], dtype=object).value_counts()
+    counts = pd.Series([str(each) for each in values[~pd.isna(values)]], dtype=object).value_counts()
     shown = counts.iloc[:MOST_TEXTS]
     texts, numbers = [str(text) for text in shown.index], [int(count) for count in shown]
     if len(counts) > MOST_TEXTS:

@@ -1,6 +1,7 @@
 """Layers: what can be done to arrays."""
 
 from mlpipeline.dataflow.layer import Lambda, Layer, StatefulLayer, StatelessLayer
+from mlpipeline.dataflow.layers.fields import SplitDict
 from mlpipeline.dataflow.layers.image import Downsample, RGBtoBinary, RGBtoGrey, Upsample
 from mlpipeline.dataflow.layers.keras_layer import Keras
 from mlpipeline.dataflow.layers.missing import Impute, ImputeMean, ImputeMedian, ImputeMode
@@ -15,22 +16,12 @@ from mlpipeline.dataflow.layers.numeric import (
     Subtract,
     Whiten,
 )
-from mlpipeline.dataflow.layers.shaping import (
-    AddDim,
-    Cast,
-    Concatenate,
-    Filter,
-    Flatten,
-    OneHotLabels,
-    OneHotRange,
-    Reshape,
-    Slice,
-    SplitDict,
-    TimeSeries,
-)
+from mlpipeline.dataflow.layers.onehot import OneHotLabels, OneHotRange
+from mlpipeline.dataflow.layers.shaping import AddDim, Cast, Concatenate, Filter, Flatten, Reshape, Slice
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.layers.text import RemoveStopwords
 from mlpipeline.dataflow.layers.torch_layer import Torch
+from mlpipeline.dataflow.layers.windows import TimeSeries
 
 __all__ = [
     "Add",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import StatefulLayer
-from mlpipeline.dataflow.spec import Array, Spec, as_working, working_dtype
+from mlpipeline.dataflow.spec import Array, Shape, Spec, as_working, shape_text, working_dtype
 from mlpipeline.errors import DataError, PipelineError
 
 
@@ -20,6 +20,24 @@ def learned(layer: StatefulLayer) -> dict[str, Any]:
     if not state:
         raise PipelineError(f"{type(layer).__name__} has learned nothing yet: call fit first")
     return state
+
+
+def check_shape(x: Array, known: Array) -> None:
+    """Refuse observations of another shape than those that were learned from: NumPy would repeat them.
+
+    Args:
+        x: array[n, ...].
+        known: array[...], what was learned for each value of an observation.
+    """
+    if x.shape[1:] != known.shape:
+        raise DataError(f"expected observations {shape_text(known.shape)}, as fitted, but got {x.shape}")
+
+
+def agree(one: Shape | None, other: Shape | None) -> bool:
+    """Return whether two shapes can be the same, where what is not known may be anything."""
+    if one is None or other is None:
+        return True
+    return len(one) == len(other) and all(None in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True))
 
 
 def as_real(values: Array) -> Array:

@@ -43,9 +43,24 @@ class SplitDict(StatelessLayer):
 
 def _field(rows: Array, field: Any) -> Array:
     try:
-        return np.asarray([row[field] for row in rows])
+        values = [row[field] for row in rows]
+        if not _are_mixed(values):
+            return np.asarray(values)
     except (KeyError, TypeError, IndexError, ValueError):
-        return _field_row_by_row(rows, field)
+        pass
+    return _field_row_by_row(rows, field)
+
+
+def _are_mixed(values: list[Any]) -> bool:
+    """Return whether values are texts beside numbers or the like, which NumPy would make alike."""
+    if len(set(map(type, values))) == 1 and isinstance(values[0], str | int | float | np.ndarray):
+        return isinstance(values[0], np.ndarray) and len({_sort(value) for value in values}) > 1
+    return len({_sort(value) for value in values}) > 1
+
+
+def _sort(value: Any) -> str:
+    kind = np.asarray(value).dtype.kind
+    return "number" if kind in "iufc" else kind
 
 
 def _field_row_by_row(rows: Array, field: Any) -> Array:

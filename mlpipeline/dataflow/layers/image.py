@@ -51,8 +51,8 @@ class RGBtoGrey(StatelessLayer):
 class RGBtoBinary(StatelessLayer):
     """Images in colour as 1 where they are bright and 0 where they are dark (uint8).
 
-    Bright is a luminosity of half the range or more. The range is 0 to 255 for integers, and 0 to 1
-    for floats and truth values.
+    Bright is a luminosity of half the range or more. The range is 0 to 65535 for uint16, 0 to 255 for
+    other integers, and 0 to 1 for floats and truth values.
 
     Args:
         keep_dim: give (n, height, width, 1) instead of (n, height, width).
@@ -66,12 +66,13 @@ class RGBtoBinary(StatelessLayer):
     def transform(self, x: Array) -> Array:
         _check_colours(x)
         grey = luminosity(x)
-        if x.dtype.kind == "f" and grey.size and grey.max() > 1.001:
+        most = full_brightness(x.dtype)
+        if x.dtype.kind in "iuf" and grey.size and grey.max() > most * 1.001:
             raise DataError(
-                f"expected floats from 0 to 1, but got values up to {x.max()}; "
-                "put the layer Cast('uint8') before it for images of 0 to 255"
+                f"expected {x.dtype} from 0 to {most}, but got values up to {x.max()}; put the layer Cast('uint8') "
+                "before it for images of 0 to 255, Cast('uint16') for images of 0 to 65535"
             )
-        bright = (grey >= (127.5 if x.dtype.kind in "iu" else 0.5)).view(np.uint8)
+        bright = (grey >= most / 2).view(np.uint8)
         return bright[..., None] if self.keep_dim else bright
 
     def infer(self, x: Spec) -> Spec:
@@ -157,6 +158,11 @@ def luminosity(images: Array) -> Array:
     weights = WEIGHTS.get(images.dtype)
     grey: Array = images @ weights if weights is not None else as_real(images) @ WEIGHTS[np.dtype(np.float64)]
     return grey
+
+
+def full_brightness(dtype: np.dtype[Any]) -> int:
+    """Return the largest value that images of a dtype have."""
+    return 65535 if dtype == np.uint16 else 255 if dtype.kind in "iu" else 1
 
 
 def _lightness(images: Array) -> Array:

@@ -30,6 +30,7 @@ def select(values: Array, index: Sequence[Any]) -> Array:
     try:
         for axis, entry in enumerate(entries, start=1):
             if isinstance(entry, np.ndarray):
+                _length(entry, values.shape[axis])  # a short mask would cut the axis
                 values = np.compress(entry, values, axis) if entry.dtype == bool else values.take(entry, axis)
         basic = (slice(None) if isinstance(entry, np.ndarray) else entry for entry in entries)
         return values[(slice(None), *basic)]

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import StatefulLayer
+from mlpipeline.dataflow.layers.batches import features_and_labels, predict_in_batches
+from mlpipeline.dataflow.layers.checking import agree
 from mlpipeline.dataflow.spec import Array, Spec, shape_text
-from mlpipeline.errors import DataError, PipelineError
+from mlpipeline.errors import PipelineError
 
-PREDICTED_BYTES = 2**22  # of inputs at once: enough to be fast, and activations are many times larger
 _KERAS_CALLS = threading.RLock()  # a Keras model keeps state between the calls of one prediction
 
 
@@ -94,13 +95,13 @@ class Keras(StatefulLayer):
 
     def fit(self, *arrays: Array, epochs: int = 1) -> StatefulLayer:
         """Train a copy of the model on all observations."""
-        inputs, labels = self._split(arrays)
+        inputs, labels = features_and_labels(self, arrays)
         with _KERAS_CALLS:
             model = copied_model(self.model)
             if labels:
                 model.fit(
-                    inputs if len(inputs) > 1 else inputs[0],
-                    labels if len(labels) > 1 else labels[0],
+                    _one_or_all(inputs),
+                    _one_or_all(labels),
                     epochs=self.epochs or epochs,
                     batch_size=self.batch_size,
                     verbose=self.verbose,
@@ -114,14 +115,14 @@ class Keras(StatefulLayer):
 
     def partial_fit(self, *arrays: Array) -> StatefulLayer:
         """Take one training step with a batch."""
-        inputs, labels = self._split(arrays)
+        inputs, labels = features_and_labels(self, arrays)
         with _KERAS_CALLS:
             if "model" not in self.metadata:
                 self.metadata["model"] = copied_model(self.model)
             if labels:
                 self.metadata["model"].train_on_batch(
-                    inputs if len(inputs) > 1 else inputs[0],
-                    labels if len(labels) > 1 else labels[0],
+                    _one_or_all(inputs),
+                    _one_or_all(labels),
                     class_weight=None if self.class_weight is None else dict(self.class_weight),
                 )
         return self
@@ -131,14 +132,10 @@ class Keras(StatefulLayer):
         model = self.metadata.get("model")
         if model is None:
             raise PipelineError(f"{self!r} has not been fitted")
-        n = len(features[0])
-        step = max(self.batch_size, PREDICTED_BYTES * n // (1 + sum(each.nbytes for each in features)))
         with _KERAS_CALLS:
-            batches = [
-                _listed(model.predict_on_batch(_one_or_all([each[start : start + step] for each in features])))
-                for start in range(0, max(n, 1), step)
-            ]
-        results = tuple(parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*batches, strict=True))
+            results = predict_in_batches(
+                lambda batch: _listed(model.predict_on_batch(_one_or_all(batch))), features, self.batch_size
+            )
         return results[0] if len(results) == 1 else results
 
     def unfitted_copy(self) -> Keras:
@@ -158,13 +155,6 @@ class Keras(StatefulLayer):
     @property
     def _n_inputs(self) -> int:
         return len(_tensors(self.model, "inputs")) or 1
-
-    def _split(self, arrays: Sequence[Array]) -> tuple[list[Array], list[Array]]:
-        count = len(arrays) - self.label_count(len(arrays))
-        lengths = {len(each) for each in arrays}
-        if lengths == {0} or len(lengths) > 1:
-            raise DataError(f"expected inputs and labels of the same, more than 0 observations, but got {lengths}")
-        return list(arrays[:count]), list(arrays[count:])
 
 
 def keras_module() -> Any:
@@ -190,11 +180,36 @@ def copied_model(model: Any, with_optimizer: bool = False) -> Any:
     copied = keras_module().models.clone_model(model)
     _assign(copied.weights, model.weights)
     if getattr(model, "compiled", False):
-        copied.compile_from_config(model.get_compile_config())
+        _compile_alike(copied, model)
         if with_optimizer and model.optimizer.built:
             copied.optimizer.build(copied.trainable_variables)
             _assign(copied.optimizer.variables, model.optimizer.variables)
     return copied
+
+
+def _compile_alike(copied: Any, model: Any) -> None:
+    """Compile a copy with the losses and functions of a model themselves, which need not be known to Keras by name."""
+    if type(model).compile is not keras_module().Model.compile:  # the class says itself how it is compiled
+        copied.compile_from_config(model.get_compile_config())
+        return
+    arguments = dict(model._compile_config.config)
+    for name in ("metrics", "weighted_metrics"):
+        arguments[name] = _with_fresh_metrics(arguments[name])
+    optimizer = model.optimizer
+    copied.compile(**arguments | {"optimizer": optimizer and type(optimizer).from_config(optimizer.get_config())})
+
+
+def _with_fresh_metrics(metrics: Any) -> Any:
+    """Return metrics with new ones for those that are objects, which count what they see."""
+    if isinstance(metrics, dict):
+        return {name: _with_fresh_metrics(each) for name, each in metrics.items()}
+    if isinstance(metrics, list | tuple):
+        return [_with_fresh_metrics(each) for each in metrics]
+    if not hasattr(metrics, "update_state"):
+        return metrics
+    function = getattr(metrics, "_fn", None)
+    with keras_module().saving.custom_object_scope({getattr(function, "__name__", ""): function}):
+        return type(metrics).from_config(metrics.get_config())
 
 
 def _assign(targets: Sequence[Any], sources: Sequence[Any]) -> None:
@@ -214,13 +229,8 @@ def _check_model(model: Any) -> None:
 
 
 def _check_shape(spec: Spec, wanted: tuple[int | None, ...], position: int) -> None:
-    if spec.shape is None:
-        return
-    fits = len(spec.shape) == len(wanted) and all(
-        None in pair or pair[0] == pair[1] for pair in zip(spec.shape, wanted, strict=True)
-    )
-    if not fits:
-        hint = "; put an AddDim() before it" if (*spec.shape, 1) == wanted else ""
+    if not agree(spec.shape, wanted):
+        hint = "; put an AddDim() before it" if (*(spec.shape or ()), 1) == wanted else ""
         raise PipelineError(
             f"expected {shape_text(wanted)} for input {position} of the model, but got {shape_text(spec.shape)}{hint}"
         )

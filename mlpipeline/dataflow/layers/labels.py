@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mlpipeline.dataflow.missing_values import is_missing
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import DataError
 
@@ -17,20 +18,6 @@ KINDS = {
     "floating": np.float64,
     "mixed-integer-float": np.float64,
 }  # what pandas calls the values of an array of objects
-
-
-def is_missing(values: Array) -> Array:
-    """Return where values are None, NaN or NaT: bool[...]."""
-    kind = values.dtype.kind
-    if kind == "f":
-        return np.isnan(values)
-    if kind in "mM":
-        return np.isnat(values)
-    if kind != "O":
-        return np.zeros(values.shape, dtype=bool)
-    import pandas as pd
-
-    return np.asarray(pd.isna(values))
 
 
 def different_values(values: Array) -> tuple[Array, Array]:
@@ -95,4 +82,4 @@ def _check_same_kind(labels: Array, more: Array) -> None:
 
 
 def _sort(dtype: np.dtype[Any]) -> str:
-    return "number" if dtype.kind in "iuf" else dtype.kind
+    return "number" if dtype.kind in "biuf" else dtype.kind  # numpy holds True for 1 too

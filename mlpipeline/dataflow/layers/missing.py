@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import StatefulLayer, StatelessLayer
-from mlpipeline.dataflow.layers.checking import as_real, expect_real, learned, real_result
-from mlpipeline.dataflow.layers.labels import different_values, is_missing, merge_counts
+from mlpipeline.dataflow.layers.checking import as_real, check_shape, expect_real, learned, real_result
+from mlpipeline.dataflow.layers.labels import different_values, merge_counts
+from mlpipeline.dataflow.layers.moments import learn_moments
 from mlpipeline.dataflow.layers.replacing import replace_values, replaced_dtype
-from mlpipeline.dataflow.moments import learn_moments
+from mlpipeline.dataflow.missing_values import is_missing
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.dataflow.tables import as_columns
 from mlpipeline.errors import DataError, PipelineError
@@ -21,7 +22,7 @@ class Impute(StatelessLayer):
     """Given values replaced by others, all at once: what one replacement puts in, no other takes out.
 
     Args:
-        replacements: {old: new}; NaN stands for NaN and NaT, None for None.
+        replacements: {old: new}; NaN stands for NaN, NaT and pandas' NA, None for None.
     """
 
     checks_itself = True
@@ -50,9 +51,6 @@ class ImputeMean(StatefulLayer):
     checks_itself = True
     is_iterative = False
 
-    def __init__(self) -> None:
-        pass
-
     def learn(self, *arrays: Array, epochs: int = 1) -> None:
         super().learn(*arrays, epochs=epochs)
         _check_known(self.metadata["mean"])
@@ -78,9 +76,6 @@ class ImputeMedian(StatefulLayer):
     """
 
     checks_itself = True
-
-    def __init__(self) -> None:
-        pass
 
     def fit(self, x: Array) -> None:
         values = as_real(x).astype(np.float64, copy=False)
@@ -108,9 +103,6 @@ class ImputeMode(StatefulLayer):
 
     checks_itself = True
     is_iterative = False
-
-    def __init__(self) -> None:
-        pass
 
     def learn(self, *arrays: Array, epochs: int = 1) -> None:
         super().learn(*arrays, epochs=epochs)
@@ -159,8 +151,7 @@ def _more_counts(before: Mapping[str, Array], column: Array) -> dict[str, Array]
 def _filled(x: Array, fill: Array) -> Array:
     """Return numbers with NaN replaced by the fill of their position; never the array itself."""
     _check_known(fill)
-    if x.shape[1:] != fill.shape:
-        raise DataError(f"expected observations of shape {fill.shape}, as fitted, but got {x.shape[1:]}")
+    check_shape(x, fill)
     values = as_real(x)
     result = values.copy() if values is x else values
     if result.dtype.kind == "f":

@@ -13,7 +13,8 @@ import numpy as np
 
 from mlpipeline.dataflow.affine import Affine
 from mlpipeline.dataflow.layer import StatefulLayer, StatelessLayer
-from mlpipeline.dataflow.layers.checking import as_real, expect_real, learned, real_result
+from mlpipeline.dataflow.layers.checking import as_real, check_shape, expect_real, learned, real_result
+from mlpipeline.dataflow.layers.moments import learn_moments
 from mlpipeline.dataflow.layers.operands import (
     aligned,
     as_operand,
@@ -23,7 +24,6 @@ from mlpipeline.dataflow.layers.operands import (
     infer_product,
     observation_product,
 )
-from mlpipeline.dataflow.moments import learn_moments
 from mlpipeline.dataflow.spec import Array, Spec, shape_text
 from mlpipeline.errors import DataError, PipelineError
 
@@ -32,9 +32,6 @@ class Add(StatelessLayer):
     """The sum of two or more arrays, value by value."""
 
     checks_itself = True
-
-    def __init__(self) -> None:
-        pass
 
     def transform(self, x: Array, y: Array, *more: Array) -> Array:
         total = combine(np.add, x, y)
@@ -49,9 +46,6 @@ class Subtract(StatelessLayer):
 
     checks_itself = True
 
-    def __init__(self) -> None:
-        pass
-
     def transform(self, x: Array, y: Array) -> Array:
         return combine(np.subtract, x, y)
 
@@ -63,9 +57,6 @@ class ElementWiseMultiply(StatelessLayer):
     """The product of two or more arrays, value by value."""
 
     checks_itself = True
-
-    def __init__(self) -> None:
-        pass
 
     def transform(self, x: Array, y: Array, *more: Array) -> Array:
         total = combine(np.multiply, x, y)
@@ -124,10 +115,8 @@ class ScalarMultiply(StatelessLayer):
         return Spec(x.shape, None if x.dtype is None else self.compute(np.empty(0, x.dtype)).dtype)
 
     def affine(self, spec: Spec) -> Affine | None:
-        result = self.infer(spec)
-        if not _is_table(spec) or result.dtype is None or result.dtype.kind != "f":
-            return None
-        return Affine(np.asarray(_plain(self.factor), dtype=result.dtype))
+        factor = _plain(self.factor)
+        return Affine(np.asarray(factor, float)) if spec.is_table and isinstance(factor, int | float) else None
 
     def feature_names(self, *names: Any) -> Any:
         return names[0]
@@ -168,12 +157,8 @@ class StaticDot(StatelessLayer):
         return Spec((*x.shape[:-1], *self.W.shape[1:]), dtype)
 
     def affine(self, spec: Spec) -> Affine | None:
-        result = self.infer(spec)
-        if spec.shape is None or len(spec.shape) != 1 or self.W.ndim != 2:
-            return None
-        if result.dtype is None or result.dtype.kind != "f":
-            return None
-        return Affine(self.W.astype(result.dtype))
+        is_matrix = self.W.ndim == 2 and self.W.dtype.kind in "biuf"
+        return Affine(self.W.astype(float)) if is_matrix and spec.is_table and spec.shape == self.W.shape[:1] else None
 
 
 class Dot(StatelessLayer):
@@ -184,9 +169,6 @@ class Dot(StatelessLayer):
     """
 
     checks_itself = True
-
-    def __init__(self) -> None:
-        pass
 
     def transform(self, *arrays: Array) -> Array:
         if len(arrays) < 2:
@@ -203,9 +185,6 @@ class Normalize(StatelessLayer):
     """The values along the last axis divided by their sum, so that they sum to one; all zeros become equal shares."""
 
     checks_itself = True
-
-    def __init__(self) -> None:
-        pass
 
     def transform(self, x: Array) -> Array:
         values = as_real(x)
@@ -231,9 +210,6 @@ class Whiten(StatefulLayer):
     checks_itself = True
     is_iterative = False
 
-    def __init__(self) -> None:
-        pass
-
     def partial_fit(self, x: Array) -> None:
         state = learn_moments(self.metadata, x)
         self.metadata = state | {"divisor": np.where(state["std"] > 0, state["std"], 1.0)}
@@ -241,6 +217,7 @@ class Whiten(StatefulLayer):
     def transform(self, x: Array) -> Array:
         state = learned(self)
         values, mean, divisor = as_real(x), state["mean"], state["divisor"]
+        check_shape(values, mean)
         if values.dtype != mean.dtype:
             mean, divisor = mean.astype(values.dtype), divisor.astype(values.dtype)
         result: Array = values - mean
@@ -252,11 +229,10 @@ class Whiten(StatefulLayer):
         return Spec(x.shape, real_result(x))
 
     def affine(self, spec: Spec) -> Affine | None:
-        if not self.metadata or not _is_table(spec):
+        state = self.metadata
+        if not state or not spec.is_table or not spec.admits(state["mean"].shape):
             return None
-        dtype = real_result(spec) or np.dtype(np.float64)
-        factor = np.asarray(1.0 / self.metadata["divisor"], dtype=dtype)
-        return Affine(factor, self.metadata["mean"].astype(dtype))
+        return Affine(np.asarray(1.0 / state["divisor"]), state["mean"])
 
     def feature_names(self, *names: Any) -> Any:
         return names[0]
@@ -271,10 +247,6 @@ def _with_equal_shares(values: Array, total: Array) -> Array:
         raise DataError(f"observation {row} sums to 0 though its values are not all 0: it cannot be made to sum to 1")
     shares = np.full(values.shape, 1.0 / values.shape[-1], dtype=values.dtype)
     return np.divide(values, total, out=shares, where=~nothing)
-
-
-def _is_table(spec: Spec) -> bool:
-    return spec.shape is not None and len(spec.shape) <= 1
 
 
 def _plain(factor: Any) -> Any:

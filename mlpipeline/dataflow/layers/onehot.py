@@ -13,6 +13,8 @@ from mlpipeline.dataflow.layers.labels import different_values, merge_counts, po
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
 
+MOST_COLUMNS = 1_000_000
+
 
 class OneHotRange(StatefulLayer):
     """Integers from `min_val` to `max_val`, both included, as one-hot vectors along a new last axis.
@@ -32,6 +34,8 @@ class OneHotRange(StatefulLayer):
                 raise PipelineError(f"OneHotRange: expected integers as min_val and max_val, but got {limit!r}")
         if min_val is not None and max_val is not None and min_val > max_val:
             raise PipelineError(f"OneHotRange: expected min_val up to max_val, but got {min_val} and {max_val}")
+        if min_val is not None and max_val is not None:
+            _check_width(min_val, max_val, PipelineError)
         self.min_val = min_val
         self.max_val = max_val
         self.strict = strict
@@ -74,6 +78,7 @@ class OneHotRange(StatefulLayer):
             low, high = state["min"] if low is None else low, state["max"] if high is None else high
         if low is None or high is None or low > high:
             raise DataError(f"OneHotRange has seen no value that fits: its range would go from {low} to {high}")
+        _check_width(low, high, DataError)
         return int(low), int(high)
 
 
@@ -124,6 +129,14 @@ def one_hot(positions: Array, width: int) -> Array:
     places = flat + np.arange(0, flat.size * width, width) if width else flat[:0]
     vectors.reshape(-1)[places if flat.size and flat.min() >= 0 else places[flat >= 0]] = 1.0
     return vectors
+
+
+def _check_width(low: int, high: int, refusal: type[Exception]) -> None:
+    if high - low >= MOST_COLUMNS:
+        raise refusal(
+            f"OneHotRange from {low} to {high} would make {high - low + 1:,} columns, and at most {MOST_COLUMNS:,} are "
+            "made; for a few values far apart there is OneHotLabels"
+        )
 
 
 def _as_codes(values: Array) -> Array:

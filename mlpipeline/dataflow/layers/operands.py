@@ -12,6 +12,7 @@ from mlpipeline.errors import DataError, PipelineError
 
 READY = frozenset("fdgFDGlqMm")  # dtypes to calculate in as they are: 32 bits and more, times and dates
 KINDS = "biufcMm"
+MOST = np.iinfo(np.int64).max
 
 
 def combine(operation: Callable[[Array, Array], Array], x: Array, y: Array) -> Array:
@@ -48,12 +49,16 @@ def check_lengths(x: Array, y: Array) -> None:
 def as_operand(values: Array) -> Array:
     """Return values in a dtype that does not wrap: integers and truth values as int64.
 
-    Raises: DataError: these are not numbers.
+    Raises: DataError: these are not numbers, or too large ones.
     """
     dtype = values.dtype
     if dtype.char in READY:
         return values
     if dtype.kind in "biu":
+        if dtype.itemsize == 8 and dtype.kind == "u" and values.size and values.max() > MOST:
+            raise DataError(
+                f"expected integers up to {MOST}, but got {values.max()}; put the layer Cast(float) before it"
+            )
         return values.astype(np.int64)
     if dtype.kind == "f":
         return as_working(values)

@@ -68,8 +68,8 @@ def _is_old(values: Array, old: Any) -> Array:
 def _is_same(old: Any, value: Any) -> bool:
     if old is None or value is None:
         return value is old
-    if _is_nan(value):
-        return _is_nan(old)
+    if _is_nan(value) or _is_nan(old):
+        return _is_nan(value) and _is_nan(old)
     return bool(isinstance(value, bool) == isinstance(old, bool) and value == old)
 
 

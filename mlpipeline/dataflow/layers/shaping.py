@@ -10,27 +10,10 @@ import numpy as np
 from mlpipeline.dataflow.layer import StatelessLayer
 from mlpipeline.dataflow.layers.casting import cast
 from mlpipeline.dataflow.layers.checking import check_axis, inner_axis
-from mlpipeline.dataflow.layers.fields import SplitDict
 from mlpipeline.dataflow.layers.indexing import as_index, select, selected_shape
-from mlpipeline.dataflow.layers.onehot import OneHotLabels, OneHotRange
-from mlpipeline.dataflow.layers.windows import TimeSeries
 from mlpipeline.dataflow.spec import Array, Shape, Spec, shape_text
 from mlpipeline.dataflow.tables import as_columns
 from mlpipeline.errors import DataError, PipelineError
-
-__all__ = [
-    "AddDim",
-    "Cast",
-    "Concatenate",
-    "Filter",
-    "Flatten",
-    "OneHotLabels",
-    "OneHotRange",
-    "Reshape",
-    "Slice",
-    "SplitDict",
-    "TimeSeries",
-]
 
 
 class Cast(StatelessLayer):
@@ -137,9 +120,6 @@ class Flatten(StatelessLayer):
 
     checks_itself = True
 
-    def __init__(self) -> None:
-        pass
-
     def transform(self, x: Array) -> Array:
         return as_columns(x)
 
@@ -223,9 +203,6 @@ class Filter(StatelessLayer):
     """The observations for which a mask is true: called on `[x, mask]`, with bool[n] as mask."""
 
     changes_observations = True
-
-    def __init__(self) -> None:
-        pass
 
     def transform(self, x: Array, mask: Array) -> Array:
         if mask.dtype != bool or mask.shape != x.shape[:1]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlpipeline.dataflow.affine import Affine
 from mlpipeline.dataflow.layer import StatefulLayer
-from mlpipeline.dataflow.sklearn_arrays import (
+from mlpipeline.dataflow.layers.sklearn_arrays import (
     beside_each_other,
     check_shapes,
     dense_result,
@@ -19,12 +19,13 @@ from mlpipeline.dataflow.sklearn_arrays import (
     label_values,
     method_of,
     missing_counted,
+    result_for_none,
     tags_of,
     takes_tables,
     total_width,
     works_in_place,
 )
-from mlpipeline.dataflow.sklearn_maps import Link, NativeForm, native_form
+from mlpipeline.dataflow.layers.sklearn_maps import Link, native_form
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import PipelineError
 
@@ -166,24 +167,21 @@ class Sklearn(StatefulLayer):
             if x.dtype.kind in "fiub":
                 return ready.form(x)
         x = beside_each_other(features, ready.takes_tables)
+        if not len(x):
+            return result_for_none(ready.estimator, ready.method, x)
         with missing_counted(x):
             result = ready.compute(x.copy() if ready.works_in_place else x)
         return dense_result(ready.estimator, result, len(x))
-
-    def affine(self, spec: Spec) -> Affine | None:
-        """Return the fitted estimator as an affine map, if it is no more than that."""
-        linked = self.affine_link(spec)
-        return None if linked is None or linked[1] is not None else linked[0]
 
     def affine_link(self, spec: Spec) -> tuple[Affine, Link | None] | None:
         """Return the fitted estimator as an affine map and what is done to its values, if it is that.
 
         The link may write over the array that it is given, and refuses values that come from NaN.
         """
-        form = self._form_for(spec)
-        if form is None:
+        form = self._made_ready().form
+        if form is None or not spec.is_table or spec.shape != (form.width,):
             return None
-        return replace(form.affine_for(spec.dtype), refuses_missing=form.refuses_missing), form.link
+        return replace(form.affine, refuses_missing=form.refuses_missing), form.link
 
     def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None:
         """Return the names that the fitted estimator gives its columns, where it does."""
@@ -235,11 +233,6 @@ class Sklearn(StatefulLayer):
                 raise PipelineError(f"{self!r} has not been fitted")
             ready = self.__dict__["_ready"] = _Ready(estimator, method_of(estimator, self.method))
         return ready
-
-    def _form_for(self, spec: Spec) -> NativeForm | None:
-        form = self._made_ready().form
-        fits = form is not None and spec.shape == (form.width,) and (spec.dtype is None or spec.dtype.kind in "fiub")
-        return form if fits else None
 
 
 class _Ready:

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpipeline.dataflow.layer import StatefulLayer
+from mlpipeline.dataflow.layers.batches import features_and_labels, predict_in_batches
 from mlpipeline.dataflow.spec import Array, Spec, shape_text
-from mlpipeline.errors import DataError, PipelineError
+from mlpipeline.errors import PipelineError
 
 if TYPE_CHECKING:
-    from mlpipeline.dataflow.torch_training import Training
+    from mlpipeline.dataflow.layers.torch_training import Training
 
-PREDICTED_BYTES = 2**22  # of inputs at once: enough to be fast, and activations are many times larger
 METHODS = (None, "softmax", "sigmoid", "classes")
 
 
@@ -65,7 +65,7 @@ class Torch(StatefulLayer):
         method: str | None = None,
         n_outputs: int = 1,
     ) -> None:
-        from mlpipeline.dataflow.torch_training import loss_function, optimizer_maker
+        from mlpipeline.dataflow.layers.torch_training import loss_function, optimizer_maker
 
         super().__init__(n_outputs)
         self.module = module
@@ -101,7 +101,7 @@ class Torch(StatefulLayer):
 
         Raises: PipelineError: the module does not take them.
         """
-        from mlpipeline.dataflow.torch_training import fresh_module, looks_up, run_module
+        from mlpipeline.dataflow.layers.torch_training import fresh_module, looks_up, run_module
 
         if any(spec.size is None or (spec.dtype is not None and spec.dtype.kind not in "biuf") for spec in specs):
             return super().infer(*specs)
@@ -121,48 +121,41 @@ class Torch(StatefulLayer):
 
     def fit(self, *arrays: Array, epochs: int = 1) -> StatefulLayer:
         """Train a copy of the module on all observations."""
-        from mlpipeline.dataflow.torch_training import train
+        from mlpipeline.dataflow.layers.torch_training import train
 
-        features, labels = self._split(arrays)
+        features, labels = features_and_labels(self, arrays)
         training = self._begun(features)
-        if labels is not None:
-            train(training, features, labels, self.epochs or epochs, self.batch_size)
+        if labels:
+            train(training, features, labels[0], self.epochs or epochs, self.batch_size)
         self.metadata["module"] = training.module
         self._training = training
         return self
 
     def partial_fit(self, *arrays: Array) -> StatefulLayer:
         """Take one training step with a batch."""
-        from mlpipeline.dataflow.torch_training import train_batch
+        from mlpipeline.dataflow.layers.torch_training import train_batch
 
-        features, labels = self._split(arrays)
+        features, labels = features_and_labels(self, arrays)
         training = self._training
         if training is None or training.module is not self.metadata.get("module"):
             training = self._begun(features)
-        if labels is not None:
-            train_batch(training, features, labels)
+        if labels:
+            train_batch(training, features, labels[0])
         self.metadata["module"] = training.module
         self._training = training
         return self
 
     def transform(self, *features: Array) -> Any:
         """Return what the trained module gives, computed in eval mode."""
-        from mlpipeline.dataflow.torch_training import run_module
+        from mlpipeline.dataflow.layers.torch_training import run_module
 
         module = self.metadata.get("module")
         if module is None:
             raise PipelineError(f"{self!r} has not been fitted")
-        n = len(features[0])
-        step = max(self.batch_size, PREDICTED_BYTES * n // (1 + sum(each.nbytes for each in features)))
-        if n <= step:
-            results = self._finished(run_module(module, features, self.device))
-        else:
-            batches = [
-                self._finished(run_module(module, [each[start : start + step] for each in features], self.device))
-                for start in range(0, n, step)
-            ]
-            results = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
-        return results[0] if self.n_outputs == 1 else tuple(results)
+        results = predict_in_batches(
+            lambda batch: self._finished(run_module(module, batch, self.device)), features, self.batch_size
+        )
+        return results[0] if self.n_outputs == 1 else results
 
     def unfitted_copy(self) -> Torch:
         """Return a copy that has learned nothing; a fit does not change the module that they share."""
@@ -179,7 +172,7 @@ class Torch(StatefulLayer):
 
     def _begun(self, features: Sequence[Array]) -> Training:
         """Return a training of what is known, or of a copy of the module."""
-        from mlpipeline.dataflow.torch_training import begin
+        from mlpipeline.dataflow.layers.torch_training import begin
 
         return begin(
             self.metadata.get("module", self.module),
@@ -199,13 +192,6 @@ class Torch(StatefulLayer):
                 f"the module returned {len(results)} outputs, expected {self.n_outputs} tensors: Torch(n_outputs=...)"
             )
         return [_applied(self.method, each).cpu().numpy() for each in results]
-
-    def _split(self, arrays: Sequence[Array]) -> tuple[Sequence[Array], Array | None]:
-        count = len(arrays) - self.label_count(len(arrays))
-        lengths = {len(each) for each in arrays}
-        if lengths == {0} or len(lengths) > 1:
-            raise DataError(f"expected inputs and labels of the same, more than 0 observations, but got {lengths}")
-        return arrays[:count], arrays[count] if count < len(arrays) else None
 
 
 def _applied(method: str | None, output: Any) -> Any:

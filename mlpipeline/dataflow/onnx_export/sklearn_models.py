@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from mlpipeline.dataflow.layers.sklearn_arrays import dense_result, method_of, tags_of, takes_tables
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
+from mlpipeline.dataflow.layers.sklearn_maps import native_form
 from mlpipeline.dataflow.onnx_export.builder import OPSETS, TEXT, NotExportable, Tensor
 from mlpipeline.dataflow.onnx_export.call import FLOAT, INT, Call
 from mlpipeline.dataflow.onnx_export.sklearn_native import native_outputs
 from mlpipeline.dataflow.onnx_export.subgraphs import agree, inserted, outputs_of, raise_opsets
-from mlpipeline.dataflow.sklearn_arrays import dense_result, method_of, tags_of, takes_tables
-from mlpipeline.dataflow.sklearn_maps import native_form
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import MlpError, PipelineError
 

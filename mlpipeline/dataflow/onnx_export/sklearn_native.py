@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.affine import Affine
+from mlpipeline.dataflow.layers.sklearn_maps import NativeForm, flatten, sigmoid_pair, softmax
 from mlpipeline.dataflow.onnx_export.builder import Tensor
 from mlpipeline.dataflow.onnx_export.call import BOOL, INT, Call
-from mlpipeline.dataflow.sklearn_maps import NativeForm, flatten, sigmoid_pair, softmax
 from mlpipeline.dataflow.spec import Array, working_dtype
 
 

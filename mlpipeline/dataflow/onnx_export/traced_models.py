@@ -30,7 +30,7 @@ Compute = Callable[[Sequence[Any]], Any]  # from torch tensors to one, or a list
 
 
 def _torch(call: Call) -> list[Tensor]:
-    from mlpipeline.dataflow.torch_training import looks_up
+    from mlpipeline.dataflow.layers.torch_training import looks_up
 
     module = copy.deepcopy(call.layer.metadata["module"]).cpu().eval()
     takes_codes = looks_up(module)

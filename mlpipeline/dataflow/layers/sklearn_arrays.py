@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.sklearn_maps import missing_text
+from mlpipeline.dataflow.missing_values import missing_text, rows_with
 from mlpipeline.dataflow.spec import Array, Spec, shape_text
 from mlpipeline.dataflow.tables import as_array
 from mlpipeline.errors import DataError, PipelineError
@@ -152,10 +152,25 @@ def missing_counted(x: Array) -> Iterator[None]:
         told = str(error)
         if x.dtype.kind not in "fc" or not ("contains NaN" in told or "contains infinity" in told):
             raise
-        rows = int((~np.isfinite(x)).reshape(len(x), -1).any(axis=1).sum())
+        takes_nan = "contains NaN" not in told
+        rows = rows_with(np.isinf(x) if takes_nan else ~np.isfinite(x))
         if not rows:
             raise
-        raise DataError(missing_text(rows, len(x))) from error
+        raise DataError(missing_text(rows, len(x), "infinity" if takes_nan else "NaN or infinity")) from error
+
+
+def result_for_none(estimator: Any, method: str, x: Array) -> Array:
+    """Return what an estimator gives for no observations: its result for a made-up one, without that.
+
+    Raises: DataError: it takes nothing that can be made up.
+    """
+    nothing = [""] if x.ndim == 1 and x.dtype.kind in "OU" else np.zeros((1, *x.shape[1:]), x.dtype)
+    try:
+        return dense_result(estimator, getattr(estimator, method)(nothing), 1)[:0]
+    except ValueError:  # such as a category that it does not know
+        if method == "transform" and hasattr(estimator, "get_feature_names_out"):
+            return np.empty((0, len(estimator.get_feature_names_out())), getattr(estimator, "dtype", None))
+    raise DataError(f"{type(estimator).__name__} got no observations, and takes at least one")
 
 
 def dense_result(estimator: Any, result: Any, n: int) -> Array:

@@ -5,7 +5,6 @@ Only estimators of exactly the classes listed here have one: a class derived fro
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mlpipeline.dataflow.affine import Affine
+from mlpipeline.dataflow.missing_values import refuse_infinity, refuse_missing
 from mlpipeline.dataflow.spec import Array, as_working
 from mlpipeline.errors import DataError
 
@@ -28,7 +28,7 @@ class NativeForm:
     Args:
         affine: the map of observations.
         link: what to do with its values, or None. May write over the array that it is given; refuses NaN.
-        refuses_missing: rows with NaN are an error, as they are for the estimator.
+        refuses_missing: rows with NaN are an error, as they are for the estimator; infinity always is.
         narrow: the map in float32, of an estimator that gives float32 for float32 whatever it was fitted on.
     """
 
@@ -42,7 +42,7 @@ class NativeForm:
         """How many values an observation needs."""
         return len(self.affine.factor)
 
-    def affine_for(self, dtype: np.dtype[Any] | None) -> Affine:
+    def affine_for(self, dtype: np.dtype[Any]) -> Affine:
         """Return the affine map for observations of a dtype."""
         return self.affine if self.narrow is None or dtype != np.float32 else self.narrow
 
@@ -57,7 +57,7 @@ class NativeForm:
         values = self.affine_for(x.dtype)(x)
         if self.link is not None:
             return self.link(values)
-        return refuse_missing(values) if self.refuses_missing else values
+        return refuse_missing(values) if self.refuses_missing else refuse_infinity(values)
 
 
 def native_form(estimator: Any, method: str) -> NativeForm | None:
@@ -67,23 +67,6 @@ def native_form(estimator: Any, method: str) -> NativeForm | None:
         return None
     make = _FORMS.get((module[1], type(estimator).__name__, method))
     return None if make is None else make(estimator)
-
-
-def refuse_missing(values: Array) -> Array:
-    """Return the values of observations; what follows from NaN or infinity in an observation is not finite.
-
-    Raises: DataError: says in how many rows.
-    """
-    if not math.isfinite(np.add.reduce(values, axis=None)):
-        rows = int((~np.isfinite(values)).reshape(len(values), -1).any(axis=1).sum())
-        if rows:
-            raise DataError(missing_text(rows, len(values)))
-    return values
-
-
-def missing_text(rows: int, n: int) -> str:
-    """Return what to say about rows with NaN."""
-    return f"{rows} of {n} rows hold NaN or infinity, which it does not take; put an Impute before it or drop the rows"
 
 
 def flatten(values: Array) -> Array:
