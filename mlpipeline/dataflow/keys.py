@@ -206,7 +206,7 @@ class _Describer:
             return ["torch", self.key(type(value)), repr(value), self.key(weights), *self._plain_attributes(value)]
         if isinstance(value, types.BuiltinFunctionType):
             return ["name", f"{value.__module__}.{value.__name__}", self.key(getattr(value, "__self__", None))]
-        if isinstance(value, np.ufunc) and value is getattr(np, value.__name__, None):
+        if isinstance(value, np.ufunc) and np.__dict__.get(value.__name__) is value:
             return ["name", f"numpy.{value.__name__}"]
         holds_functions = _is_own(type(value)) or hasattr(value, "get_params") or isinstance(value, np.vectorize)
         if holds_functions and hasattr(value, "__dict__"):

@@ -35,9 +35,9 @@ def test_the_dimension_of_colours_is_kept_on_request():
     assert grey(Input("image", (48, 48, 3))).spec.shape == (48, 48, 1)
 
 
-@pytest.mark.parametrize("images", [FLOATS, BYTES, BYTES.astype(int), FLOATS.astype("f2")])
+@pytest.mark.parametrize("images", [FLOATS, BYTES, BYTES.astype(int), BYTES.astype("u2") * 257, FLOATS.astype("f2")])
 def test_binary_is_bright_from_half_of_the_range(images):
-    half = 127.5 if images.dtype.kind in "iu" else 0.5
+    half = {"u": 127.5, "i": 127.5, "f": 0.5}[images.dtype.kind] * (257 if images.dtype == "u2" else 1)
     bright = images.astype(float) @ [0.2126, 0.7152, 0.0722] >= half
     result = RGBtoBinary(keep_dim=False).transform(images)
     np.testing.assert_array_equal(result, bright)
@@ -53,9 +53,11 @@ def test_white_and_black():
     assert RGBtoGrey("average").transform(ends).ravel().tolist() == [0, 255]
 
 
-def test_floats_beyond_one_are_no_image_to_make_binary():
-    with pytest.raises(DataError, match="floats from 0 to 1, but got values up to 2"):
+def test_numbers_beyond_their_range_are_no_image_to_make_binary():
+    with pytest.raises(DataError, match="float64 from 0 to 1, but got values up to 2"):
         RGBtoBinary().transform(BYTES.astype(float))
+    with pytest.raises(DataError, match="int64 from 0 to 255, but got values up to 6"):
+        RGBtoBinary().transform(BYTES.astype(int) * 257)
 
 
 def test_images_that_are_not_in_colour_are_refused():

@@ -60,7 +60,7 @@ def test_predictions_equal_those_of_keras_in_batches_of_any_size(model, monkeypa
     layer.learn(X)
     expected = model.predict(X, verbose=0)
     np.testing.assert_allclose(layer.compute(X), expected, atol=1e-6)
-    monkeypatch.setattr("mlpipeline.dataflow.layers.keras_layer.PREDICTED_BYTES", 1)
+    monkeypatch.setattr("mlpipeline.dataflow.layers.batches.PREDICTED_BYTES", 1)
     np.testing.assert_allclose(layer.compute(X), expected, atol=1e-6)
 
 

@@ -4,13 +4,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.preprocessing import StandardScaler
 
 from mlpipeline.dataflow import layers
-from mlpipeline.dataflow.keys import NoKeyError, array_key, code_key, content_key, state_key
+from mlpipeline.dataflow.keys import NoKeyError, array_key, code_key, content_key, parameters_key, state_key
 
 DISTINCT = [
     np.zeros(4),
@@ -87,6 +88,81 @@ def step(x, power=2):
 )
 def test_a_change_in_the_code_or_in_what_it_uses_changes_the_key(old: str, new: str) -> None:
     assert content_key(function_from(STEP)) != content_key(function_from(STEP.replace(old, new)))
+
+
+OTHERS = {
+    "a global dictionary": "T = {'k': §}\ndef step(x): return x * T['k']",
+    "a global object": "class C:\n    k = 0\nc = C()\nc.k = §\ndef step(x): return x * c.k",
+    "a function in a table": "def f(x): return x * §\nT = {'f': f}\ndef step(x): return T['f'](x)",
+    "a decorator's argument": """
+        import functools
+        def times(k):
+            def wrap(f):
+                @functools.wraps(f)
+                def inner(x): return f(x) * k
+                return inner
+            return wrap
+        @times(§)
+        def step(x): return x
+    """,
+    "a partial function": "import functools\ndef f(x, k): return x * k\nstep = functools.partial(f, k=§)",
+    "a cached helper": "import functools\n@functools.lru_cache\ndef f(): return §\ndef step(x): return x * f()",
+    "a bound method's object": """
+        class C:
+            def __init__(self, k): self.k = k
+            def f(self, x): return x * self.k
+        step = C(§).f
+    """,
+    "a callable object's code": "class C:\n    def __call__(self, x): return x * §\nstep = C()",
+    "a vectorized function": "import numpy as np\nstep = np.vectorize(lambda x: x * §)",
+    "an enumeration": "import enum\nclass E(enum.Enum):\n    A = §\ndef step(x): return x * E.A.value",
+    "a property": "class C:\n    @property\n    def k(self): return §\ndef step(x): return x * C().k",
+    "a scikit-learn transformer's function": """
+        from sklearn.preprocessing import FunctionTransformer
+        def f(x): return x * §
+        step = FunctionTransformer(f)
+    """,
+    "the order of arguments": "def step(x, *, §): return x * a + b",
+    "a module's name": "import § as m\ndef step(x): return m.sqrt(x)",
+}
+CHANGES = {"the order of arguments": ("a=2, b=3", "b=2, a=3"), "a module's name": ("math", "cmath")}
+
+
+@pytest.mark.parametrize("what", OTHERS)
+def test_a_change_of(what: str) -> None:
+    one, other = (function_from(OTHERS[what].replace("§", each)) for each in CHANGES.get(what, ("2", "3")))
+    same = function_from(OTHERS[what].replace("§", CHANGES.get(what, ("2", "3"))[0]))
+    assert content_key(one) == content_key(same) != content_key(other)
+
+
+def test_a_helper_in_another_module_of_the_users_is_part_of_the_code(tmp_path: Path, monkeypatch: object) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    keys = []
+    for k in (2, 3):
+        (tmp_path / f"helpers{k}.py").write_text(f"def h(x):\n    return x * {k}\n")
+        keys.append(content_key(function_from(f"import helpers{k} as helpers\ndef step(x): return helpers.h(x)")))
+        keys.append(content_key(function_from(f"from helpers{k} import h\ndef step(x): return h(x)")))
+    assert len(set(keys)) == 4
+
+
+def test_a_logger_or_another_thing_of_a_library_keeps_its_key() -> None:
+    step = function_from(
+        "import logging\nlogger = logging.getLogger('x')\ndef step(x):\n    logger.info('!')\n    return x"
+    )
+    before = content_key(step)
+    step(1)
+    assert content_key(step) == before
+
+
+def test_what_a_user_keeps_in_a_layer_beside_its_parameters_counts() -> None:
+    class Plus(layers.StatelessLayer):
+        def __init__(self, k):
+            self._k = k
+
+        def transform(self, x):
+            return x + self._k
+
+    assert parameters_key(Plus(1)) == parameters_key(Plus(1)) != parameters_key(Plus(2))
 
 
 def test_a_comment_does_not_change_the_key() -> None:

@@ -173,15 +173,31 @@ def test_affine_layers_say_which_map_they_are(dtype):
     values = (np.abs(RNG.normal(size=(9, 4))) * 50).astype(dtype)
     for layer in (Whiten().fit(values), ScalarMultiply(0.3), StaticDot(RNG.normal(size=(4, 2)))):
         expected = layer.transform(values)
-        result = layer.affine(Spec.of(values))(values)
-        np.testing.assert_allclose(result, expected, rtol=1e-5 if dtype == "f4" else 1e-12, atol=1e-6)
-        assert result.dtype == expected.dtype
+        affine, link = layer.affine_link(Spec((4,), np.dtype(float)))
+        np.testing.assert_allclose(affine(values.astype(float)), expected, rtol=1e-5 if dtype == "f4" else 1e-12, atol=1e-6)
+        assert link is None
 
 
 def test_layers_that_are_no_affine_map_say_so():
     assert Whiten().affine(Spec((4,))) is None
-    assert ScalarMultiply(2).affine(Spec((4,), np.dtype(int))) is None
+    assert Whiten().fit(X).affine(Spec((X.shape[1] + 1,), np.dtype(float))) is None
+    assert ScalarMultiply(2j).affine(Spec((4,), np.dtype(float))) is None
     assert StaticDot(np.eye(3)).affine(Spec((2, 3), np.dtype(float))) is None
+
+
+@pytest.mark.parametrize("columns", [1, 2, 4])
+def test_whitening_other_observations_than_those_of_the_fit_is_refused(columns):
+    layer = Whiten().fit(RNG.normal(size=(5, 3)))
+    with pytest.raises(DataError, match=rf"expected observations \(n, 3\), as fitted, but got \(5, {columns}\)"):
+        layer.transform(RNG.normal(size=(5, columns)))
+
+
+def test_integers_that_int64_cannot_hold_are_refused():
+    large = np.array([1, 2**63], dtype=np.uint64)
+    for layer, arrays in ((Add(), (large, large)), (ScalarMultiply(2), (large,))):
+        with pytest.raises(DataError, match=r"up to 9223372036854775807, but got 9223372036854775808.*Cast\(float\)"):
+            layer.transform(*arrays)
+    assert ScalarMultiply(2).transform(large[:1]).tolist() == [2]
 
 
 @pytest.mark.parametrize("layer", [Divide(impute=3), ScalarMultiply(4.0), StaticDot(np.eye(2)), Whiten().fit(X)])

@@ -90,7 +90,7 @@ def test_without_a_loss_the_module_is_used_as_it_is():
 def test_predictions_in_many_batches_equal_those_in_one(monkeypatch):
     layer = learned(Torch(small_net(), batch_size=7), X)
     whole = layer.transform(X)
-    monkeypatch.setattr("mlpipeline.dataflow.layers.torch_layer.PREDICTED_BYTES", 1)
+    monkeypatch.setattr("mlpipeline.dataflow.layers.batches.PREDICTED_BYTES", 1)
     np.testing.assert_allclose(layer.transform(X), whole, atol=1e-6)
 
 

@@ -207,8 +207,9 @@ def _with_fresh_metrics(metrics: Any) -> Any:
         return [_with_fresh_metrics(each) for each in metrics]
     if not hasattr(metrics, "update_state"):
         return metrics
-    function = getattr(metrics, "_fn", None)
-    with keras_module().saving.custom_object_scope({getattr(function, "__name__", ""): function}):
+    function = getattr(metrics, "_fn", None)  # of a metric made from a function, which its config has by name
+    known = {function.__name__: function} if hasattr(function, "__name__") else {}
+    with keras_module().saving.custom_object_scope(known):
         return type(metrics).from_config(metrics.get_config())
 
 

@@ -160,16 +160,22 @@ def missing_counted(x: Array) -> Iterator[None]:
 
 
 def result_for_none(estimator: Any, method: str, x: Array) -> Array:
-    """Return what an estimator gives for no observations: its result for a made-up one, without that.
+    """Return what an estimator gives for no observations or, where it refuses that, for a made-up one, cut off.
 
+    Args:
+        estimator: fitted.
+        method: the name of its method.
+        x: array[0, ...].
     Raises: DataError: it takes nothing that can be made up.
     """
-    nothing = [""] if x.ndim == 1 and x.dtype.kind in "OU" else np.zeros((1, *x.shape[1:]), x.dtype)
-    try:
-        return dense_result(estimator, getattr(estimator, method)(nothing), 1)[:0]
-    except ValueError:  # such as a category that it does not know
-        if method == "transform" and hasattr(estimator, "get_feature_names_out"):
-            return np.empty((0, len(estimator.get_feature_names_out())), getattr(estimator, "dtype", None))
+    is_text = x.ndim == 1 and x.dtype.kind in "OU"
+    for given in (x, np.array([""], x.dtype) if is_text else np.zeros((1, *x.shape[1:]), x.dtype)):
+        try:
+            return dense_result(estimator, getattr(estimator, method)(given), len(given))[:0]
+        except ValueError:  # it wants an observation, or does not know this one
+            continue
+    if method == "transform" and hasattr(estimator, "get_feature_names_out"):
+        return np.empty((0, len(estimator.get_feature_names_out())), getattr(estimator, "dtype", None))
     raise DataError(f"{type(estimator).__name__} got no observations, and takes at least one")
 
 
