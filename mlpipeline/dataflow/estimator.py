@@ -60,9 +60,10 @@ class Estimator(ABC):
     def set_params(self, **parameters: Any) -> Self:
         """Change parameters, `name=value` or `name__parameter=value`.
 
-        Raises: PipelineError: there is no such parameter.
+        Raises: PipelineError: there is no such parameter, or it cannot have this value.
         """
         known = self._parameter_names()
+        changed = {}
         for key, value in parameters.items():
             name, _, inner = key.partition("__")
             if name not in known:
@@ -73,7 +74,9 @@ class Estimator(ABC):
             if inner:
                 getattr(self, name).set_params(**{inner: value})
             else:
-                setattr(self, name, value)
+                changed[name] = value
+        if changed:  # made anew, so that the values are checked
+            self.__init__(**{**{name: self._parameter(name) for name in known}, **changed})  # type: ignore[misc]
         return self
 
     def __sklearn_clone__(self) -> Self:

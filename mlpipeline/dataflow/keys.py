@@ -22,6 +22,7 @@ from mlpipeline.dataflow.spec import Array
 _DEEPEST = 200
 _LIBRARIES = tuple(filter(None, (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))))
 _NOT_OF_A_LAYER = {"_metadata", "_width", "_names_in", "_container"}
+_UFUNCS = {name: each for name, each in vars(np).items() if isinstance(each, np.ufunc)}
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _BUILT_IN = "mlpipeline.dataflow."
 
@@ -206,8 +207,8 @@ class _Describer:
             return ["torch", self.key(type(value)), repr(value), self.key(weights), *self._plain_attributes(value)]
         if isinstance(value, types.BuiltinFunctionType):
             return ["name", f"{value.__module__}.{value.__name__}", self.key(getattr(value, "__self__", None))]
-        if isinstance(value, np.ufunc) and np.__dict__.get(value.__name__) is value:
-            return ["name", f"numpy.{value.__name__}"]
+        if isinstance(value, np.ufunc) and value.__name__ in _UFUNCS:
+            return ["name", f"numpy.{value.__name__}", str(_UFUNCS[value.__name__] is value)]
         holds_functions = _is_own(type(value)) or hasattr(value, "get_params") or isinstance(value, np.vectorize)
         if holds_functions and hasattr(value, "__dict__"):
             return [self.key(type(value)), self.key(vars(value))]

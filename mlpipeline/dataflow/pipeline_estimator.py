@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from mlpipeline.dataflow.estimator import checked_container, transformer_tags
 from mlpipeline.dataflow.graph import Graph, rebuilt
+from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.spec import Array, Spec
@@ -45,8 +46,42 @@ class PipelineEstimator(ABC):
         return self.fit(data, y, epochs).transform(data)
 
     def predict(self, data: Any) -> Array:
-        """Return the first output."""
-        return self._prepared.run(self._prepared.arrange(data))[0]
+        """Return the first output; of a classifier's probabilities the most probable class."""
+        output = self._prepared.run(self._prepared.arrange(data))[0]
+        return self.classes_.take(output.argmax(axis=1)) if self._gives_probabilities else output
+
+    @property
+    def predict_proba(self) -> Callable[[Any], Array]:
+        """What gives the probabilities; there where the first output is made of them."""
+        if not self._gives_probabilities:
+            raise AttributeError("the first output of the pipeline holds no probabilities of classes")
+
+        def predict_proba(data: Any) -> Array:
+            return self._prepared.run(self._prepared.arrange(data))[0]
+
+        return predict_proba  # by this name scikit-learn asks for it
+
+    @property
+    def classes_(self) -> Array:
+        """The classes of the classifier that gives the first output; there where one does."""
+        model = self._model()
+        if model is None or not hasattr(model.metadata.get("estimator"), "classes_"):
+            raise AttributeError("no fitted classifier gives the first output of the pipeline")
+        classes: Array = model.metadata["estimator"].classes_
+        return classes
+
+    @property
+    def _gives_probabilities(self) -> bool:
+        model = self._model()
+        return model is not None and model.made_by == "predict_proba" and hasattr(self, "classes_")
+
+    def _model(self) -> Sklearn | None:
+        """Return the supervised scikit-learn layer that gives the first output, if one does."""
+        application = self.graph.outputs[0].application
+        if application is None or not application.labels:
+            return None
+        layer = self._prepared.layers.get(application, application.layer)
+        return layer if isinstance(layer, Sklearn) else None
 
     def score(self, data: Any, y: Any = None) -> float:
         """Return the first metric.
@@ -112,10 +147,9 @@ class PipelineEstimator(ABC):
     def __sklearn_tags__(self) -> Any:
         """Return the tags of a transformer, and those of the model that gives the first output."""
         tags = transformer_tags()
-        application = self.graph.outputs[0].application
-        model = getattr(application.layer, "estimator", None) if application is not None else None
-        if application is not None and application.labels and model is not None:
-            own = model.__sklearn_tags__()
+        model = self._model()
+        if model is not None:
+            own = model.estimator.__sklearn_tags__()
             tags.estimator_type = own.estimator_type
             tags.classifier_tags, tags.regressor_tags = own.classifier_tags, own.regressor_tags
         return tags

@@ -51,14 +51,14 @@ def applied(application: Application, layer: Layer, values: Sequence[Array]) -> 
 
 def checking(application: Application, compute: Callable[..., Any]) -> Callable[..., Any]:
     """Return a user's function, given arrays that it cannot change, and a look at what it returns."""
-    selects = application.layer.changes_observations
+    is_one = application.layer.n_outputs == 1
 
     def checked(*arrays: Array) -> Any:
         result = compute(*[read_only(array) for array in arrays])
-        if type(result) is np.ndarray and result.ndim and (selects or len(result) == len(arrays[0])):
+        if is_one and type(result) is np.ndarray and result.ndim and len(result) == len(arrays[0]):
             return result
         results = checked_results(application, result, len(arrays[0]))
-        return results[0] if application.layer.n_outputs == 1 else results
+        return results[0] if is_one else results
 
     return checked
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -35,11 +36,25 @@ def wide(count: int) -> Graph:
     return make_graph(columns, Lambda(np.stack)([Center()(each) for each in columns], "all"), (), ())
 
 
-GRAPHS = {"small": small(), "large": large(), "chain": chain(30), "wide": wide(40)}
+def strange() -> Graph:
+    x = Input(STRANGE * 3, (None, 3))
+    return make_graph(x, Lambda(np.clip, a_min=0, a_max="W" * 99)(x, "W" * 80), (), ())
+
+
+GRAPHS = {"small": small(), "large": large(), "chain": chain(30), "wide": wide(40), "strange": strange()}
+
+
+@cache
+def drawn(name: str) -> ElementTree.Element:
+    return ElementTree.fromstring(to_svg(GRAPHS[name], None))
 
 
 def boxes_of(root: ElementTree.Element) -> list[ElementTree.Element]:
     return [group for group in root.iter(f"{SVG}g") if group.get("class")]
+
+
+def arrows_of(root: ElementTree.Element) -> list[ElementTree.Element]:
+    return [path for path in root.iter(f"{SVG}path") if path.get("fill") == "none"]
 
 
 def rectangle(box: ElementTree.Element) -> tuple[float, float, float, float]:
@@ -69,7 +84,7 @@ def route(path: str) -> list[tuple[float, float]]:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_boxes_do_not_overlap_and_lie_in_the_picture(name: str) -> None:
-    root = ElementTree.fromstring(to_svg(GRAPHS[name], None))
+    root = drawn(name)
     boxes = [rectangle(box) for box in boxes_of(root)]
     assert len(boxes) == len(GRAPHS[name].inputs) + len(GRAPHS[name].applications)
     for one, other in itertools.combinations(boxes, 2):
@@ -82,12 +97,9 @@ def test_boxes_do_not_overlap_and_lie_in_the_picture(name: str) -> None:
 
 @pytest.mark.parametrize("name", GRAPHS)
 def test_arrows_run_from_box_to_box_and_through_none(name: str) -> None:
-    graph = GRAPHS[name]
-    root = ElementTree.fromstring(to_svg(graph, None))
+    root = drawn(name)
     boxes = [rectangle(box) for box in boxes_of(root)]
-    lines = [path for path in root.iter(f"{SVG}path") if path.get("fill") == "none"]
-    links = make_links(graph)
-    for line, link in zip(lines, links, strict=True):
+    for line, link in zip(arrows_of(root), make_links(GRAPHS[name]), strict=True):
         points = route(line.get("d", ""))
         assert points[0][1] == pytest.approx(boxes[link.source][3], abs=0.2)
         assert points[-1][1] == pytest.approx(boxes[link.target][1], abs=0.2)
@@ -95,11 +107,9 @@ def test_arrows_run_from_box_to_box_and_through_none(name: str) -> None:
             assert not any(left < x < right and top + 0.2 < y < bottom - 0.2 for x, y in points)
 
 
-@pytest.mark.parametrize("name", [*GRAPHS, "strange"])
+@pytest.mark.parametrize("name", GRAPHS)
 def test_text_lies_within_its_box(name: str) -> None:
-    x = Input(STRANGE * 3, (None, 3))
-    strange = make_graph(x, Lambda(np.clip, a_min=0, a_max="W" * 99)(x, "W" * 80), (), ())
-    for box in boxes_of(ElementTree.fromstring(to_svg(GRAPHS.get(name, strange), None))):
+    for box in boxes_of(drawn(name)):
         left, top, right, bottom = rectangle(box)
         assert right - left < 300
         for text in box.iter(f"{SVG}text"):
@@ -128,7 +138,7 @@ def test_the_picture_says_names_layers_shapes_and_what_was_learned() -> None:
 
 
 def test_every_role_has_its_own_colour_and_the_legend_says_which() -> None:
-    root = ElementTree.fromstring(to_svg(small(), None))
+    root = drawn("small")
     fills = {}
     for box in boxes_of(root):
         rect = box.find(f"{SVG}rect")
@@ -142,11 +152,12 @@ def test_every_role_has_its_own_colour_and_the_legend_says_which() -> None:
 
 
 def test_arrows_to_labels_are_dashed() -> None:
-    graph = small()
-    root = ElementTree.fromstring(to_svg(graph, None))
-    lines = [path for path in root.iter(f"{SVG}path") if path.get("fill") == "none"]
-    dashed = [link for line, link in zip(lines, make_links(graph), strict=True) if line.get("stroke-dasharray")]
-    boxes = make_boxes(graph, None)
+    dashed = [
+        link
+        for line, link in zip(arrows_of(drawn("small")), make_links(GRAPHS["small"]), strict=True)
+        if line.get("stroke-dasharray")
+    ]
+    boxes = make_boxes(GRAPHS["small"], None)
     assert [(boxes[link.source].name, boxes[link.target].name) for link in dashed] == [("label", "near")]
 
 
@@ -160,8 +171,8 @@ def test_a_screen_reader_finds_a_title_and_a_description() -> None:
 
 def test_any_name_gives_an_svg_that_can_be_read() -> None:
     x = Input(STRANGE)
-    drawn = ElementTree.fromstring(to_svg(make_graph(x, Center()(x, f"{STRANGE} 2"), (), ()), None))
-    texts = [text.text for text in drawn.iter(f"{SVG}text")]
+    root = ElementTree.fromstring(to_svg(make_graph(x, Center()(x, f"{STRANGE} 2"), (), ()), None))
+    texts = [text.text for text in root.iter(f"{SVG}text")]
     assert any(text and text.startswith("größe <b>\"&' 高さ \ufffd \ufffd") for text in texts)
 
 

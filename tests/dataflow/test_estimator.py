@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -8,13 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 from sklearn.datasets import load_iris
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from mlpipeline.dataflow import Input, Pipeline, layers, metrics
-from mlpipeline.errors import PipelineError
+from mlpipeline.dataflow import Input, Node, Pipeline, layers, metrics
+from mlpipeline.errors import DataError, PipelineError
 
 ROWS, SPECIES = load_iris(return_X_y=True)
 FOLDS = KFold(3, shuffle=True, random_state=0)
@@ -28,9 +31,13 @@ def classifying(strength: float = 1.0) -> Pipeline:
     return Pipeline([x, label], predicted, metrics.Accuracy()([label, predicted], "accuracy"), name="iris")
 
 
-def whitening() -> Pipeline:
+def whitening_nodes() -> tuple[Input, Node]:
     x = Input("x", (4,))
-    return Pipeline(x, layers.Whiten()(x, "white"))
+    return x, layers.Whiten()(x, "white")
+
+
+def whitening() -> Pipeline:
+    return Pipeline(*whitening_nodes())
 
 
 def test_a_layer_stands_in_a_pipeline_of_scikit_learn() -> None:
@@ -142,3 +149,50 @@ def test_a_clone_of_a_layer_is_another_with_equal_parameters(layer: layers.Layer
     assert type(copied) is type(layer)
     assert repr(copied) == repr(layer)
     assert copied.get_params().keys() == layer.get_params().keys()
+
+
+def test_a_parameter_is_checked_when_it_is_changed() -> None:
+    with pytest.raises(PipelineError, match="luminosity"):
+        layers.RGBtoGrey().set_params(method="lumi")
+
+
+def test_a_parameter_that_a_layer_does_not_keep_is_named() -> None:
+    class Plus(layers.StatelessLayer):
+        def __init__(self, amount):
+            self._amount = amount
+
+    with pytest.raises(PipelineError, match=r"Plus has a parameter amount, but no attribute self\.amount"):
+        clone(Plus(2))
+
+
+def test_a_layer_refuses_a_frame_of_other_columns_than_its_fits() -> None:
+    layer = layers.Whiten().fit(FRAME)
+    with pytest.raises(DataError, match="expected the columns of the fit"):
+        layer.transform(FRAME[FRAME.columns[::-1]])
+
+
+def test_folds_of_a_pipeline_that_classifies_are_stratified() -> None:
+    scores = cross_val_score(classifying(), ROWS, SPECIES, cv=3, scoring="accuracy")
+    assert scores.min() > 0.9
+
+
+def test_a_clone_does_not_write_into_the_storage(tmp_path: Path) -> None:
+    pipeline = Pipeline(*whitening_nodes(), name="kept", storage=tmp_path).fit(ROWS)
+    kept = pipeline.transform(ROWS)["white"].copy()
+    cross_val_score(make_pipeline(pipeline, LogisticRegression()), ROWS, SPECIES, cv=FOLDS)
+    np.testing.assert_array_equal(pipeline.storage.read()["white"], kept)
+    other = pipeline.set_params(version=2).fit(ROWS * 2)
+    other.transform(ROWS)
+    np.testing.assert_array_equal(Pipeline(*whitening_nodes(), name="kept", storage=tmp_path).storage.read()[0], kept)
+
+
+def test_a_pipeline_that_ends_in_probabilities_is_a_classifier_to_scikit_learn() -> None:
+    x, label = Input("x", (4,)), Input("label")
+    probability = layers.Sklearn(LogisticRegression(max_iter=500))([layers.Whiten()(x), label], "probability")
+    pipeline = Pipeline([x, label], probability)
+    scores = cross_val_score(pipeline, ROWS, SPECIES, cv=3, scoring="roc_auc_ovr")
+    assert scores.min() > 0.95
+    voting = VotingClassifier([("a", pipeline), ("b", classifying())]).fit(ROWS, SPECIES)
+    assert voting.score(ROWS, SPECIES) > 0.9
+    with pytest.raises(AttributeError, match="no probabilities"):
+        classifying().fit(ROWS, SPECIES).predict_proba(ROWS)

@@ -187,7 +187,6 @@ def test_a_dtype_that_was_asked_for_and_does_not_fit_names_column_row_and_value(
 
 def test_a_file_that_changed_after_its_dtypes_were_found_is_an_error(csv):
     generator = CSVGenerator(csv("n\n1\n2\n"))
-    len(generator)
     csv("n\n1\ntwo\n")
     with pytest.raises(DataError, match="column 'n' has 'two' in row 1"):
         list(generator)
@@ -202,8 +201,8 @@ def test_arguments_that_would_change_what_is_given_are_refused(csv, name):
 @pytest.mark.parametrize("left_out", [[], ["word"]])
 def test_memory_is_bounded_by_the_batch(tmp_path, left_out):
     path = tmp_path / "big.csv"
-    path.write_text("a,word\n" + "".join(f"{i},{'text ' * 100}{i}\n" for i in range(20_000)))
+    path.write_text("a,word\n" + "".join(f"{i},{'text ' * 400}{i}\n" for i in range(5_000)))
     tracemalloc.start()
-    assert sum(len(batch["a"]) for batch in CSVGenerator(path, exclude_cols=left_out)) == 20_000
+    assert sum(len(batch["a"]) for batch in CSVGenerator(path, exclude_cols=left_out)) == 5_000
     assert tracemalloc.get_traced_memory()[1] < 6 * BLOCK_BYTES < path.stat().st_size
     tracemalloc.stop()

@@ -51,14 +51,14 @@ def test_the_batches_of_a_query_are_the_query(engine):
 
 
 def test_rows_stay_on_the_server_until_they_are_asked_for(engine):
-    query = "SELECT i, repeat('x', 500) || i AS word FROM generate_series(1, 20000) AS g(i)"
+    query = "SELECT i, repeat('x', 2000) || i AS word FROM generate_series(1, 5000) AS g(i)"
     with engine.connect() as connected:
         batches = iter(SQLGenerator(connected, query))
         next(batches)
         assert connected.scalar(sa.text("SELECT count(*) FROM pg_cursors")) == 1
         batches.close()
     tracemalloc.start()
-    assert sum(len(batch["i"]) for batch in SQLGenerator(engine, query)) == 20_000
+    assert sum(len(batch["i"]) for batch in SQLGenerator(engine, query)) == 5_000
     assert tracemalloc.get_traced_memory()[1] < 6 * BLOCK_BYTES
     tracemalloc.stop()
 

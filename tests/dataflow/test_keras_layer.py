@@ -46,6 +46,29 @@ def test_model_learns_and_the_callers_stays_as_it_was(model):
     assert node.application.layer.metadata == {}
 
 
+def distance(wanted, given):
+    return keras.ops.mean(keras.ops.square(wanted - given), axis=-1)
+
+
+def test_model_with_functions_of_the_users_own_is_trained_like_any_other(model):
+    class Mean(keras.losses.Loss):
+        def call(self, wanted, given):
+            return distance(wanted, given)
+
+    results = []
+    for loss in ("mse", distance, Mean(), lambda wanted, given: distance(wanted, given)):
+        counted = keras.metrics.MeanMetricWrapper(distance, name="counted")
+        model.compile(optimizer=keras.optimizers.Adam(0.02), loss=loss, metrics=[distance, "accuracy", counted])
+        layer = Keras(model, shuffle=False, class_weight={0: 1.0, 1: 2.0}).unfitted_copy()
+        layer.learn(X, LABELS)
+        layer.learn_more(X, LABELS)
+        results.append(layer.fitted_copy().compute(X))
+        assert model.optimizer.iterations == 0
+        assert counted.count == 0
+    for result in results[1:]:
+        np.testing.assert_allclose(result, results[0], atol=1e-6)
+
+
 def test_two_nodes_of_one_layer_learn_separately(model):
     layer = Keras(model)
     one, two = layer.unfitted_copy(), layer.unfitted_copy()

@@ -36,6 +36,8 @@ def test_values_are_replaced_all_at_once():
         (np.array(["a", None, NAN], dtype=object), {None: "none", NAN: "nan"}, ["a", "none", "nan"]),
         (np.array([1, "a", True], dtype=object), {1: "one"}, ["one", "a", True]),
         (np.array([pd.NA, pd.NaT, 2], dtype=object), {NAN: 0}, [0, 0, 2]),
+        (np.array([pd.NA, None, "a", NAN], dtype=object), {pd.NA: 0}, [0, None, "a", 0]),
+        (np.array([1.0, NAN]), {pd.NA: 0}, [1.0, 0.0]),
     ],
 )
 def test_replacements_fit_the_kind_of_array(values, replacements, expected):

@@ -174,7 +174,9 @@ def test_affine_layers_say_which_map_they_are(dtype):
     for layer in (Whiten().fit(values), ScalarMultiply(0.3), StaticDot(RNG.normal(size=(4, 2)))):
         expected = layer.transform(values)
         affine, link = layer.affine_link(Spec((4,), np.dtype(float)))
-        np.testing.assert_allclose(affine(values.astype(float)), expected, rtol=1e-5 if dtype == "f4" else 1e-12, atol=1e-6)
+        np.testing.assert_allclose(
+            affine(values.astype(float)), expected, rtol=1e-5 if dtype == "f4" else 1e-12, atol=1e-6
+        )
         assert link is None
 
 

@@ -324,3 +324,16 @@ def test_masked_values_are_missing() -> None:
     assert pipeline.layer("white").metadata["mean"].tolist() == [1.5]
     with pytest.raises(DataError, match=r"input 'x': .* a masked array of int64"):
         pipeline.transform({"x": np.ma.masked_array([[1], [2]], mask=[[True], [False]])})
+
+
+def test_an_array_is_not_taken_for_several_outputs() -> None:
+    class Two(layers.StatelessLayer):
+        n_outputs = 2
+
+        def transform(self, x):
+            return x
+
+    x = Input("x")
+    pipeline = Pipeline(x, Two()(x, ["a", "b"]))
+    with pytest.raises(PipelineError, match="transform returned ndarray, expected 2 arrays in a tuple"):
+        pipeline.transform({"x": np.ones(2)})

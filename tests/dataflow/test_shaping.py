@@ -54,6 +54,14 @@ def test_cast_is_astype(dtype):
         (np.array([2.0**63]), int, "holds"),
         (np.array(["x"]), float, "cannot be cast to float64"),
         (np.array([None, 1], dtype=object), int, "Impute"),
+        (np.array(["2024-01-01", "NaT"], "M8[D]"), int, "observation 1 has NaT.*Impute"),
+        (np.array(["2024-01-01", "NaT"], "M8[D]"), float, "observation 1 has NaT"),
+        (np.array(["ab", "abc"]), "U2", "observation 1 has a text of more than 2 characters"),
+        (np.array([[7, 8], [9, 100]]), "U2", "observation 1 has a text of more than 2"),
+        (np.array([7.25]), "S3", r"more than 3 characters; Cast\(bytes\)"),
+        (np.array([1.0, 1e39]), "float32", "observation 1 has a number too large for float32"),
+        (np.array([70000]), "float16", "observation 0 has a number too large for float16"),
+        (np.array([1.0, 1e39], dtype=object), "float32", "observation 1 has a number too large"),
     ],
 )
 def test_cast_refuses_what_the_dtype_cannot_hold(values, dtype, message):
@@ -63,6 +71,12 @@ def test_cast_refuses_what_the_dtype_cannot_hold(values, dtype, message):
 
 def test_cast_cuts_fractions_off():
     assert Cast("uint8").transform(np.array([-0.9, 255.9])).tolist() == [0, 255]
+
+
+def test_cast_keeps_infinity_and_texts_that_fit():
+    assert Cast("float16").transform(np.array([np.inf, np.nan, 3.0]))[0] == np.inf
+    assert Cast("float32").transform(np.array(["-inf", "2"], dtype=object)).tolist() == [-np.inf, 2]
+    assert Cast("U2").transform(np.array([7, 42])).tolist() == ["7", "42"]
 
 
 def test_cast_of_no_dtype_is_refused():
@@ -175,6 +189,8 @@ def test_positions_that_are_not_there_are_refused():
         Slice(0, 0)(Input("x", 4))
     with pytest.raises(DataError, match="out of bounds"):
         Slice(9).transform(X)
+    with pytest.raises(DataError, match="expected 4 truth values, but got 3"):
+        Slice([True, False, True]).transform(X)
     with pytest.raises(PipelineError, match="expected integers, slices"):
         Slice("a")
 
@@ -204,6 +220,20 @@ def test_dictionaries_become_an_output_for_each_field():
     assert (a.tolist(), b.tolist()) == ([1, 2], ["x", "y"])
     assert SplitDict(["a"]).transform(rows).tolist() == [1, 2]
     assert [node.name for node in SplitDict(["a", "b"])(Input("rows"), ["one", "two"])] == ["one", "two"]
+
+
+@pytest.mark.parametrize("values", [(1, "x"), (True, 2), ("x", float("nan")), ([1], ["x"]), (b"x", "x"), (1, None)])
+def test_a_field_of_mixed_kinds_keeps_its_values(values):
+    result = SplitDict(["a"]).transform(np.array([{"a": value} for value in values]))
+    assert result.dtype == object
+    assert [(type(value), repr(value)) for value in result] == [(type(value), repr(value)) for value in values]
+
+
+@pytest.mark.parametrize("values", [(1, 2.5), ("x", "long"), (np.eye(2), np.ones((2, 2), int)), ([1, 2], [3, 4])])
+def test_a_field_of_one_kind_is_the_array_of_numpy(values):
+    result = SplitDict(["a"]).transform(np.array([{"a": value} for value in values]))
+    np.testing.assert_array_equal(result, np.array(values))
+    assert result.dtype == np.array(values).dtype
 
 
 def test_a_field_that_is_missing_is_named_with_its_row():
@@ -285,6 +315,10 @@ def test_a_range_that_cannot_be_is_refused():
         OneHotRange()(Input("x", dtype=float))
     with pytest.raises(DataError, match="from 5 to 1"):
         OneHotRange(min_val=5).fit(np.array([1])).transform(np.array([1]))
+    with pytest.raises(DataError, match=r"would make 1,000,000,000,001 columns.*OneHotLabels"):
+        OneHotRange().fit(np.array([0, 10**12])).transform(np.array([1]))
+    with pytest.raises(PipelineError, match="would make 1,000,001 columns"):
+        OneHotRange(0, 1_000_000)
 
 
 def test_one_hot_columns_are_named():
@@ -319,6 +353,14 @@ def test_labels_that_were_not_seen_are_zeros_or_refused():
     strict = OneHotLabels(strict=True).fit(np.array(["a", "c"]))
     with pytest.raises(DataError, match=r"'b'\)? in row 1 is none of the 2 labels"):
         strict.transform(np.array(["a", "b"]))
+
+
+@pytest.mark.parametrize("dtype", [int, float, object])
+def test_truth_values_are_the_labels_1_and_0(dtype):
+    numbers, truths = np.array([0, 1, 1, 2]).astype(dtype), np.array([False, True])
+    assert OneHotLabels().fit(numbers).transform(truths).tolist() == [[1, 0, 0], [0, 1, 0]]
+    assert OneHotLabels().fit(truths).transform(numbers).tolist() == [[1, 0], [0, 1], [0, 1], [0, 0]]
+    assert OneHotLabels().fit(truths).partial_fit(numbers).metadata["counts"].tolist() == [2, 3, 1]
 
 
 def test_missing_values_are_no_label():

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA, IncrementalPCA
@@ -257,6 +257,34 @@ def test_rows_with_nan_are_counted_in_fitting_and_after(iris):
             learned(layer, holes, y)
         with pytest.raises(DataError, match="2 of 150 rows hold NaN"):
             learned(layer, x, y).transform(holes)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "values"),
+    [
+        (StandardScaler(), np.eye(4)),
+        (LogisticRegression(), np.eye(4)),
+        (RandomForestClassifier(3), np.eye(4, dtype="f4")),
+        (SVC(), np.eye(4)),
+        (KMeans(2), np.eye(4)),
+        (OneHotEncoder(dtype="f4"), TEXTS[:, None]),
+        (OneHotEncoder(handle_unknown="ignore"), TEXTS[:, None].astype(object)),
+        (TfidfVectorizer(), TEXTS),
+        (CountVectorizer(), TEXTS.astype(object)),
+    ],
+)
+def test_no_observations_give_none_of_the_same_width_and_dtype(estimator, values):
+    labels = [np.array([0, 0, 1, 1])] if isinstance(estimator, ClassifierMixin) else []
+    layer = learned(Sklearn(estimator), values, *labels)
+    expected, result = layer.transform(values)[:0], layer.transform(values[:0])
+    assert (result.shape, result.dtype) == (expected.shape, expected.dtype)
+
+
+def test_infinity_alone_is_counted_where_nan_is_taken(iris):
+    x = iris[0].copy()
+    x[0, 0], x[1, 0], x[2, 0] = np.inf, np.nan, np.nan
+    with pytest.raises(DataError, match="1 of 150 rows hold infinity"):
+        learned(Sklearn(StandardScaler()), x)
 
 
 def test_affine_part_and_link_give_the_same_as_transform(iris):

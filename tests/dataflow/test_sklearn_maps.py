@@ -160,6 +160,18 @@ def test_scaler_passes_nan_as_scikit_learn_does(table):
     np.testing.assert_allclose(native_form(est, "transform")(holes), est.transform(holes), rtol=1e-12)
 
 
+@pytest.mark.parametrize("value", [np.inf, -np.inf])
+@pytest.mark.parametrize("est", [StandardScaler(), MinMaxScaler(), MaxAbsScaler(), RobustScaler()], ids=repr)
+def test_scaler_refuses_infinity_as_scikit_learn_does(est, value, table):
+    x = table[0].copy()
+    x[3, 1], x[7, 0] = value, np.nan
+    est.fit(table[0])
+    with pytest.raises(ValueError, match="infinity"):
+        est.transform(x)
+    with pytest.raises(DataError, match="1 of 178 rows hold infinity"):
+        native_form(est, "transform")(x)
+
+
 def test_wrong_width_is_refused_before_numpy_would_spread_it(table):
     with pytest.raises(DataError, match="13 values, as in fitting, but got 1"):
         native_form(StandardScaler().fit(table[0]), "transform")(table[0][:, :1])

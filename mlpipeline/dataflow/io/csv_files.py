@@ -57,6 +57,7 @@ class CSVSource:
         # all columns are parsed: with usecols, pandas lets a row with too many values pass
         self.names = chosen(names, cols, exclude_cols, str(self.path))
         self._labels = dict(zip(names, header.columns, strict=True))
+        self._no_rows = {name: header[label].iloc[:0] for name, label in self._labels.items()}
 
     @contextmanager
     def open(self, kinds: Kinds | None) -> Iterator[Take]:
@@ -69,7 +70,7 @@ class CSVSource:
             with self._told(dtypes):
                 frame = _next_rows(reader, rows)
             if frame is None:
-                return self._no_rows()
+                return self._no_rows
             self._check_dates(frame)
             return {name: frame[label] for name, label in self._labels.items()}
 
@@ -80,11 +81,6 @@ class CSVSource:
         import pandas as pd
 
         return pd.read_csv(self.path, **{**self._options, **more})
-
-    def _no_rows(self) -> dict[str, Any]:
-        import pandas as pd
-
-        return {name: pd.Series(dtype=object) for name in self._labels}
 
     def _dtypes(self, kinds: Kinds | None) -> Any:
         """Return how to read each column; what the caller has asked for goes first."""
@@ -160,8 +156,8 @@ class CSVData(dict[str, Array]):
 class CSVGenerator(Generator):
     """A CSV file in batches, which together are `CSVData` of the file.
 
-    The file is streamed: memory holds some batches of it, never all. It is read twice, the first
-    time for the dtypes of its columns.
+    The file is streamed: memory holds some batches of it, never all. It is read when the generator is
+    made, for the dtypes of its columns, and once for each round.
 
     Args:
         path: may be compressed, as its ending says.

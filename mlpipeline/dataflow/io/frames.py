@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,14 +43,7 @@ class FrameSource:
         self.names = chosen(names, cols, exclude_cols, "the frame")
         self._columns = {name: frame.iloc[:, names.index(name)] for name in self.names}
         self._order = order
-        self.rows = len(frame)
-        self.first_rows = self.rows + 1  # all at once: they are in memory
-
-    def in_order(self, order: Array) -> FrameSource:
-        """Return the same columns with these rows of them, given by position."""
-        ordered = FrameSource.__new__(FrameSource)
-        ordered.__dict__ |= {**self.__dict__, "_order": order, "rows": len(order)}
-        return ordered
+        self.first_rows = len(frame) + 1  # all at once: they are in memory
 
     @contextmanager
     def open(self, kinds: Kinds | None) -> Iterator[Take]:
@@ -118,8 +112,9 @@ class PandasGenerator(Generator):
         seed: int | None = None,
         cols: Sequence[str] | None = None,
     ) -> None:
-        self._frame_source = FrameSource(frame, exclude_cols, cols)
-        super().__init__(self._frame_source, batch_size, nrows, repeat)
+        source = FrameSource(frame, exclude_cols, cols)
+        super().__init__(source, batch_size, nrows, repeat)
+        self._in_order = partial(FrameSource, frame, (), source.names)
         self.shuffle = shuffle
         self.seed = np.random.SeedSequence().entropy if seed is None else seed
 
@@ -128,7 +123,5 @@ class PandasGenerator(Generator):
             yield from super()._rounds()
             return
         random = np.random.default_rng(self.seed)
-        rows = self._survey.rows
-        yield self._frame_source.in_order(random.permutation(rows))
-        while self.repeat:
-            yield self._frame_source.in_order(random.permutation(rows))
+        for _ in super()._rounds():
+            yield self._in_order(random.permutation(self._survey.rows))

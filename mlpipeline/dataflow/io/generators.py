@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
 
 from mlpipeline.dataflow.io.kinds import as_arrays
-from mlpipeline.dataflow.io.source import Source, Survey, blocks, checked_count, checked_nrows, length_of, survey
+from mlpipeline.dataflow.io.source import Source, blocks, checked_count, checked_nrows, length_of, survey
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import DataError
 
@@ -15,8 +14,8 @@ class Generator:
     """Batches of a source: dictionaries of arrays by the name of the column.
 
     Each `iter()` begins at the first row and ends after the last; the last batch may be shorter. A
-    column has one dtype in all batches. It is found in a pass over the source before the first batch,
-    since a value that is missing, or text, may stand in any row.
+    column has one dtype in all batches. It is found in a pass over the source when the generator is
+    made, since a value that is missing, or text, may stand in any row.
 
     Args:
         source: where the rows come from.
@@ -30,10 +29,10 @@ class Generator:
         self.batch_size = checked_count("batch_size", batch_size, 1)
         self.nrows = checked_nrows(nrows)
         self.repeat = repeat
+        self._survey = survey(source, self.nrows)
 
     def __iter__(self) -> Iterator[dict[str, Array]]:
-        found = self._survey
-        if self.repeat and not found.rows:
+        if self.repeat and not self._survey.rows:
             raise DataError(f"{type(self).__name__}: expected rows to repeat, but there is none")
         for source in self._rounds():
             yield from self._batches(source)
@@ -46,10 +45,6 @@ class Generator:
         if self.repeat:
             raise TypeError(f"{type(self).__name__} with repeat=True has no end, and so no length")
         return -(-self._survey.rows // self.batch_size)
-
-    @cached_property
-    def _survey(self) -> Survey:
-        return survey(self._source, self.nrows)
 
     def _rounds(self) -> Iterator[Source]:
         """Yield the source once, or without end."""

@@ -22,8 +22,8 @@ class Source(Protocol):
     """A frame, a file or a query that can be read again and again from its first row.
 
     Args:
-        names: of the columns that are asked for. A table has the others too: how much memory a row
-            takes is known from all of them.
+        names: of the columns that are asked for, known when `open` has been called without kinds. A
+            table has the others too: how much memory a row takes is known from all of them.
         first_rows: how many rows to look at first.
         parses_text: whether values depend on the kinds that `open` is given: 1 or "1".
     """

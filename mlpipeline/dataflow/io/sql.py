@@ -22,7 +22,6 @@ class SQLSource:
         query: a SELECT, or the name of a table.
         exclude_cols: the names of columns to leave out.
         cols: the names of columns to read; None for all.
-    Raises: DataError: the database or the query does not work, or a name is of no column.
     """
 
     parses_text = False
@@ -33,13 +32,18 @@ class SQLSource:
     ) -> None:
         self._connection = connection
         self._query = query
-        with opened(connection, query) as rows:
-            self.names = chosen(rows.names, cols, exclude_cols, "the query")
+        self._asked = cols, exclude_cols
+        self.names: list[str] = []
 
     @contextmanager
     def open(self, kinds: Kinds | None) -> Iterator[Take]:
-        """Run the query."""
+        """Run the query.
+
+        Raises: DataError: the database or the query does not work, or a name is of no column.
+        """
         with opened(self._connection, self._query) as rows:
+            if kinds is None:
+                self.names = chosen(rows.names, *self._asked, "the query")
             yield lambda count: next_table(rows, count)
 
 
@@ -84,9 +88,9 @@ class SQLData(dict[str, Array]):
 class SQLGenerator(Generator):
     """What a query finds in batches, which together are `SQLData` of the query.
 
-    The rows are streamed: memory holds some batches of them, never all. The query runs twice, the
-    first time for the dtypes of its columns, and once more for each further round. Rows come in
-    the order that the database chooses, unless the query has an ORDER BY.
+    The rows are streamed: memory holds some batches of them, never all. The query runs when the
+    generator is made, for the dtypes of its columns, and once for each round. Rows come in the
+    order that the database chooses, unless the query has an ORDER BY.
 
     Args:
         connection: sqlite3.Connection, or a SQLAlchemy URL, engine or connection.

@@ -29,9 +29,11 @@ def select(values: Array, index: Sequence[Any]) -> Array:
     entries = _spread(index, values.ndim - 1)
     try:
         for axis, entry in enumerate(entries, start=1):
-            if isinstance(entry, np.ndarray):
+            if isinstance(entry, np.ndarray) and entry.dtype == bool:
                 _length(entry, values.shape[axis])  # a short mask would cut the axis
-                values = np.compress(entry, values, axis) if entry.dtype == bool else values.take(entry, axis)
+                values = np.compress(entry, values, axis)
+            elif isinstance(entry, np.ndarray):
+                values = values.take(entry, axis)
         basic = (slice(None) if isinstance(entry, np.ndarray) else entry for entry in entries)
         return values[(slice(None), *basic)]
     except IndexError as error:

@@ -120,9 +120,10 @@ class Keras(StatefulLayer):
             if "model" not in self.metadata:
                 self.metadata["model"] = copied_model(self.model)
             if labels:
+                tensors = [keras_module().ops.convert_to_tensor(each) for each in labels]  # as fit gives to metrics
                 self.metadata["model"].train_on_batch(
                     _one_or_all(inputs),
-                    _one_or_all(labels),
+                    _one_or_all(tensors),
                     class_weight=None if self.class_weight is None else dict(self.class_weight),
                 )
         return self
@@ -177,7 +178,7 @@ def copied_model(model: Any, with_optimizer: bool = False) -> Any:
         model: built.
         with_optimizer: take over the state of the optimizer too; else it begins anew.
     """
-    copied = keras_module().models.clone_model(model)
+    copied = keras_module().models.clone_model(_uncompiled(model))
     _assign(copied.weights, model.weights)
     if getattr(model, "compiled", False):
         _compile_alike(copied, model)
@@ -185,6 +186,13 @@ def copied_model(model: Any, with_optimizer: bool = False) -> Any:
             copied.optimizer.build(copied.trainable_variables)
             _assign(copied.optimizer.variables, model.optimizer.variables)
     return copied
+
+
+def _uncompiled(model: Any) -> Any:
+    """Return the model as if it were not compiled, for cloning looks for losses and metrics by their names."""
+    view = object.__new__(type(model))
+    view.__dict__ |= {**model.__dict__, "compiled": False}
+    return view
 
 
 def _compile_alike(copied: Any, model: Any) -> None:
@@ -248,7 +256,7 @@ def _listed(value: Any) -> list[Any]:
     )
 
 
-def _one_or_all(values: list[Array]) -> Any:
+def _one_or_all(values: list[Any]) -> Any:
     return values[0] if len(values) == 1 else values
 
 

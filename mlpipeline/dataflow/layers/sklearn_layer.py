@@ -96,6 +96,11 @@ class Sklearn(StatefulLayer):
         """Whether a second pass over a stream teaches the estimator more."""
         return self.can_stream and type(self.estimator).__name__ not in STATISTICS
 
+    @property
+    def made_by(self) -> str:
+        """The method of the estimator that makes the result."""
+        return method_of(self.estimator, self.method)
+
     def label_count(self, n_inputs: int) -> int:
         """Return 1 for an estimator that learns from labels.
 

@@ -21,6 +21,8 @@ def as_ids(values: Any) -> Array:
 
     Raises: StorageError: they are neither integers nor strings, or have two axes.
     """
+    if isinstance(values, str):
+        return _from_objects([values])
     array = np.asarray(values)
     if array.ndim == 0:
         array = array.reshape(1)
@@ -28,8 +30,10 @@ def as_ids(values: Any) -> Array:
         raise StorageError(f"ids: expected a list of integers or strings, but got an array of shape {array.shape}")
     if array.size == 0:
         return array if array.dtype.kind == "U" else np.empty(0, np.int64)
-    if array.dtype.kind in "OT" or (array.dtype.kind == "U" and isinstance(values, list | tuple)):
+    if array.dtype.kind in "OT":
         return _from_objects(list(values) if isinstance(values, list | tuple) else array.tolist())
+    if array.dtype.kind == "U" and not isinstance(values, np.ndarray):
+        return _from_objects(list(values))  # an array of texts has lost what ended in NUL
     if array.dtype.kind == "i" or (array.dtype.kind == "u" and int(array.max()) <= _HIGHEST):
         return array.astype(np.int64, copy=False)
     if array.dtype.kind == "U":
@@ -147,6 +151,15 @@ def are_same(ids: Array, others: Array) -> bool:
     return len(ids) == len(others) and (
         len(ids) == 0 or (kind_of(ids) == kind_of(others) and bool((ids == others).all()))
     )
+
+
+def numbered(ids: Array) -> tuple[Array, Array]:
+    """Return each id once, in the order of first appearance, and for each given id its position among these."""
+    unique, firsts, inverse = np.unique(ids, return_index=True, return_inverse=True)
+    order = np.argsort(firsts)
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    return unique[order], position[inverse]
 
 
 class Positions:

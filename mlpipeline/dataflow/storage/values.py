@@ -18,6 +18,12 @@ Specs = dict[str, Spec]
 def storable(name: str, values: Any, n: int) -> Array:
     """Return an output as an array of n rows of numbers, truth values, times, texts or bytes.
 
+    Python's strings in an array of objects become an array of text. This is what a later `find` gives.
+
+    Args:
+        name: of the output, for messages.
+        values: an array, or what makes one.
+        n: observations.
     Raises: StorageError: it has another number of rows, or holds objects.
     """
     array = np.asarray(values)
@@ -31,7 +37,10 @@ def storable(name: str, values: Any, n: int) -> Array:
 
 
 def _as_texts(name: str, array: Array) -> Array:
-    odd = [value for value in array.ravel().tolist() if not isinstance(value, str) or value.endswith("\0")]
+    values = array.ravel().tolist()
+    odd = [value for value in values if not isinstance(value, str) or value.endswith("\0")]
+    if odd and odd[0] is None and len(odd) < len(values):
+        raise StorageError(f"output {name!r}: expected texts, but some are None; fill in what is missing first")
     if odd:
         raise StorageError(
             f"output {name!r}: objects are not stored, but for strings without NUL at their end; got {odd[0]!r} of "
