@@ -18,7 +18,7 @@ from mlpipeline.dataflow.io import CSVData
 from mlpipeline.pytorch import ArrayLoader, Parts, TensorLoader, TorchModel
 from mlpipeline.utils import Version, Versions
 
-COLUMNS = "crim zn indus chas nox rm age dis rad tax ptratio b lstat value".split()
+COLUMNS = ["crim", "zn", "indus", "chas", "nox", "rm", "age", "dis", "rad", "tax", "ptratio", "b", "lstat", "value"]
 SKEWED = ["crim", "zn", "dis", "lstat"]
 PLAIN = ["indus", "nox", "rm", "age", "tax", "ptratio"]
 

@@ -20,13 +20,15 @@ class Affine:
         factor: float[n_in] or float[], multiplies each value; or float[n_in, n_out], a matrix product.
         center: float[n_in] or a number, subtracted first.
         shift: float[n_out] or a number, added last.
-        refuses_missing: observations with NaN are an error.
+        refuses_missing: observations with NaN or infinity are an error.
+        refuses_infinity: observations with infinity are.
     """
 
     factor: Array
     center: Array | float = 0.0
     shift: Array | float = 0.0
     refuses_missing: bool = False
+    refuses_infinity: bool = False
 
     @property
     def is_matrix(self) -> bool:
@@ -42,11 +44,14 @@ class Affine:
         """Return the map that does this one and then another."""
         if self.is_identity:
             return after
-        refuses = self.refuses_missing or after.refuses_missing
+        refuses = (
+            self.refuses_missing or after.refuses_missing,
+            self.refuses_infinity or after.refuses_infinity,
+        )
         if not self.is_matrix and not after.is_matrix and np.all(self.factor):
             # the center is moved instead of the result, which would lose digits where values are far from zero
             center = self.center + _minus(after.center, self.shift) / self.factor
-            return Affine(self.factor * after.factor, center, after.shift, refuses)
+            return Affine(self.factor * after.factor, center, after.shift, *refuses)
         moved = _minus(self.shift, after.center)
         if after.is_matrix:
             moved = np.broadcast_to(moved, len(after.factor)) @ after.factor
@@ -54,20 +59,20 @@ class Affine:
         else:
             moved = moved * after.factor
             factor = self.factor * after.factor
-        return Affine(factor, self.center, moved + after.shift, refuses)
+        return Affine(factor, self.center, moved + after.shift, *refuses)
 
     def part(self, start: int, stop: int) -> Affine:
         """Return what happens to some of the values; a matrix still gives all of its results, without the shift."""
         shift = 0.0 if self.is_matrix else _cut(self.shift, start, stop)
         factor = self.factor if self.factor.ndim == 0 else self.factor[start:stop]
-        return Affine(factor, _cut(self.center, start, stop), shift, self.refuses_missing)
+        return Affine(factor, _cut(self.center, start, stop), shift, self.refuses_missing, self.refuses_infinity)
 
     def as_type(self, dtype: Any) -> Affine:
         """Return the map with numbers of another dtype."""
         center, shift = (
             part if isinstance(part, float) else part.astype(dtype, copy=False) for part in (self.center, self.shift)
         )
-        return Affine(self.factor.astype(dtype, copy=False), center, shift, self.refuses_missing)
+        return Affine(self.factor.astype(dtype, copy=False), center, shift, self.refuses_missing, self.refuses_infinity)
 
     def __call__(self, x: Array) -> Array:
         """Return the map of float[n, n_in]; never x itself."""

@@ -127,7 +127,7 @@ def accepting_tables(transform: Callable[..., Any]) -> Callable[..., Any]:
         result = transform(self, *arrays, **options)
         if isinstance(result, np.ndarray):
             self.__dict__["_width"] = int(np.prod(result.shape[1:]))
-        if given and not hasattr(self, "metadata"):  # what learns keeps the columns of its fit
+        if given and not ("_names_in" in self.__dict__ and hasattr(self, "metadata")):  # a fit's columns are kept
             note_columns(self, given[0], arrays[0])
         if self._container in ("pandas", "polars"):
             return as_table(self._container, result, self.get_feature_names_out(), given[0])

@@ -16,7 +16,7 @@ import numpy as np
 from mlpipeline.dataflow.affine import Affine
 from mlpipeline.dataflow.graph import ordered
 from mlpipeline.dataflow.layer import Layer
-from mlpipeline.dataflow.missing_values import refuse_missing
+from mlpipeline.dataflow.missing_values import refuse_infinity, refuse_missing
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.plan import Plan, PlannedStep, fitted_layer, layer_steps
 from mlpipeline.dataflow.spec import Array, Spec
@@ -36,7 +36,7 @@ class Block:
     def then(self, after: Affine) -> Block:
         """Return the columns after a further map, whose center and shift count once."""
         (first, affine), *rest = self.terms
-        slope = Affine(after.factor, refuses_missing=after.refuses_missing)
+        slope = Affine(after.factor)
         terms = ((first, affine.then(after)), *((node, each.then(slope)) for node, each in rest))
         return Block(terms, after.factor.shape[1] if after.is_matrix else self.width)
 
@@ -61,9 +61,12 @@ class Form:
         return list(dict.fromkeys(node for block in self.blocks for node, _ in block.terms))
 
     @property
-    def refuses_missing(self) -> bool:
-        """Whether observations with NaN are an error."""
-        return any(affine.refuses_missing for block in self.blocks for _, affine in block.terms)
+    def refusal(self) -> Link | None:
+        """What refuses observations that one of the layers would have refused, if one does."""
+        affines = [affine for block in self.blocks for _, affine in block.terms]
+        if any(affine.refuses_missing for affine in affines):
+            return refuse_missing
+        return refuse_infinity if any(affine.refuses_infinity for affine in affines) else None
 
     def then(self, after: Affine) -> Form:
         """Return the form after a further map."""
@@ -209,7 +212,7 @@ def _checking_shapes(compute: Callable[..., Array], shapes: Sequence[Any]) -> Ca
 
 
 def _finishing(compute: Callable[..., Array], form: Form) -> Callable[..., Array]:
-    link = form.link or (refuse_missing if form.refuses_missing else None)
+    link = form.link or form.refusal  # a link refuses what its own layer does, which is no less
     if link is None:
         return compute
     return lambda *values: link(compute(*values))

@@ -57,12 +57,16 @@ class Layer(Estimator):
         """
         return apply_layer(self, nodes, name)
 
+    @classmethod
+    def _parameter_names(cls) -> list[str]:
+        return [] if cls.__init__ is Layer.__init__ else super()._parameter_names()
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name."""
-        parameters = super().get_params(deep)
-        if "n_outputs" not in vars(self):
-            parameters.pop("n_outputs", None)
-        return parameters
+        """Return the parameters by name; the number of outputs, where a layer without parameters of its own has it."""
+        own = (
+            {"n_outputs": self.n_outputs} if type(self).__init__ is Layer.__init__ and "n_outputs" in vars(self) else {}
+        )
+        return super().get_params(deep) | own
 
     def transform(self, *arrays: Any, **options: Any) -> Any:
         """Return what becomes of the arrays; axis 0 is the observations, and stays as long as it is."""

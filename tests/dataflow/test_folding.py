@@ -115,6 +115,17 @@ def test_a_folded_chain_refuses_missing_values_as_its_layers_do() -> None:
             pipeline.transform({"x": broken})
 
 
+def test_a_folded_scaler_refuses_infinity_and_passes_nan() -> None:
+    x = Input("x", (2,))
+    data = np.arange(8.0).reshape(4, 2)
+    pipeline = Pipeline(x, layers.ScalarMultiply(2.0)(layers.Sklearn(MinMaxScaler())(x), "out")).fit({"x": data})
+    data[1, 1] = np.nan
+    assert np.isnan(pipeline.transform({"x": data})["out"]).sum() == 1
+    data[1, 1] = np.inf
+    with pytest.raises(DataError, match="1 of 4 rows hold infinity"):
+        pipeline.transform({"x": data})
+
+
 def test_values_far_from_zero_keep_their_digits() -> None:
     data = 1e12 + np.random.default_rng(0).normal(size=(50, 3))
     x = Input("x", (3,))

@@ -270,7 +270,7 @@ def test_rows_with_nan_are_counted_in_fitting_and_after(iris):
         (OneHotEncoder(dtype="f4"), TEXTS[:, None]),
         (OneHotEncoder(handle_unknown="ignore"), TEXTS[:, None].astype(object)),
         (TfidfVectorizer(), TEXTS),
-        (CountVectorizer(), TEXTS.astype(object)),
+        (TfidfVectorizer(), TEXTS.astype(object)),
     ],
 )
 def test_no_observations_give_none_of_the_same_width_and_dtype(estimator, values):

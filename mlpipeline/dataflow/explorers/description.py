@@ -17,7 +17,8 @@ def describe_columns(columns: list[Column]) -> Any:
     """Return a frame with a row for each column.
 
     Numbers have mean, std (of a sample: divided by n - 1), min, quartiles and max; infinite ones
-    count, and a quartile beside one is NaN, as in pandas. Text has `top`, its most frequent value, and `freq`, how often that is there.
+    count, and a quartile beside one is NaN, as in pandas. Text has `top`, its most frequent value,
+    and `freq`, how often that is there.
     """
     import pandas as pd
 

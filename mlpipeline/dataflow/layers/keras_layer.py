@@ -216,8 +216,8 @@ def _with_fresh_metrics(metrics: Any) -> Any:
     if not hasattr(metrics, "update_state"):
         return metrics
     function = getattr(metrics, "_fn", None)  # of a metric made from a function, which its config has by name
-    known = {function.__name__: function} if hasattr(function, "__name__") else {}
-    with keras_module().saving.custom_object_scope(known):
+    name = getattr(function, "__name__", None)
+    with keras_module().saving.custom_object_scope({name: function} if name else {}):
         return type(metrics).from_config(metrics.get_config())
 
 

@@ -192,6 +192,13 @@ class Slice(StatelessLayer):
     def _parameter_names(cls) -> list[str]:
         return ["slices"]
 
+    def set_params(self, **parameters: Any) -> Slice:
+        """Change the slices, a tuple."""
+        slices = parameters.pop("slices", self.slices)
+        super().set_params(**parameters)  # refuses any other name
+        self.__dict__ |= vars(Slice(*slices))
+        return self
+
     def transform(self, x: Array) -> Array:
         return select(x, as_index(self.slices))
 

@@ -186,7 +186,7 @@ class Sklearn(StatefulLayer):
         form = self._made_ready().form
         if form is None or not spec.is_table or spec.shape != (form.width,):
             return None
-        return replace(form.affine, refuses_missing=form.refuses_missing), form.link
+        return replace(form.affine, refuses_missing=form.refuses_missing, refuses_infinity=True), form.link
 
     def feature_names(self, *names: Sequence[str]) -> Sequence[str] | None:
         """Return the names that the fitted estimator gives its columns, where it does."""

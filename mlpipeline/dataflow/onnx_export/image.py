@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from mlpipeline.dataflow.layers.image import LUMINOSITY, Downsample, RGBtoBinary, RGBtoGrey, Upsample
+from mlpipeline.dataflow.layers.image import LUMINOSITY, Downsample, RGBtoBinary, RGBtoGrey, Upsample, full_brightness
 from mlpipeline.dataflow.layers.resampling import area_weights, bilinear_weights
 from mlpipeline.dataflow.onnx_export.builder import Tensor
 from mlpipeline.dataflow.onnx_export.call import BOOL, Call
@@ -40,7 +40,7 @@ def _binary(call: Call) -> Tensor:
     if call.x.dtype.kind == "f":
         bad = call.op("Greater", grey, np.asarray(1.001, grey.dtype), dtype=BOOL)
         grey = call.refuse(grey, bad, "expected floats from 0 to 1")
-    half = 127.5 if call.x.dtype.kind in "iu" else 0.5
+    half = full_brightness(call.x.dtype) / 2
     bright = call.op("GreaterOrEqual", grey, np.asarray(half, grey.dtype), dtype=BOOL)
     return call.reshape(call.cast(bright, call.result_dtype), call.result_shape)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Self
@@ -69,7 +69,7 @@ class Storage(ABC):
     def find(self, key: str, ids: Any) -> dict[str, Array] | None:
         """Return the outputs that were written under a key for the same ids in the same order, or None.
 
-        The arrays may be read-only. After a find, `read` gives these values for these ids.
+        The arrays are the caller's: changing them changes no file. After a find, `read` gives what was found.
         """
         return self._find(key, as_ids(ids)) if key and not self._overwrites else None
 
@@ -83,16 +83,17 @@ class Storage(ABC):
         Args:
             rows: ids in the order that is wanted, also one id; repeats are allowed. None for all, in the order of
                 their first write. "7" finds the integer id 7 as well, and 7 the id "7".
-            cols: names of outputs; None for all.
+            cols: a name or names of outputs; None for all.
             lookup: the same as `rows`.
             missing: "error", or "skip" to leave out ids that are not there.
-        Returns: arrays with a row for each id, dtypes and shapes as written; read-only where they lie in a file.
+        Returns: arrays with a row for each id, dtypes and shapes as written. They are the caller's.
         Raises: StorageError: lists the ids that are not there; there is no such output; the rows do not go together.
         """
         if rows is not None and lookup is not None:
             raise StorageError("read: rows and lookup mean the same; expected one of them, but got both")
         if missing not in ("error", "skip"):
             raise StorageError(f"read: missing is 'error' or 'skip', but got {missing!r}")
+        cols = _as_names(cols)
         asked = rows if lookup is None else lookup
         one = asked[0] if type(asked) is list and len(asked) == 1 else asked
         if type(one) is int or type(one) is str:
@@ -107,6 +108,12 @@ class Storage(ABC):
                 "transform them first, or read with missing='skip'"
             )
         return outputs
+
+    def renamed(self, name: str, version: object | None, overwrite: bool = False) -> Storage:
+        """Return the storage of another pipeline or version in the same place; itself when they are its own."""
+        if stored_name(name, version) == self.table and not overwrite:
+            return self
+        return self._opened_anew(name, version, overwrite)
 
     @abstractmethod
     def ids(self) -> Array:
@@ -124,6 +131,9 @@ class Storage(ABC):
         """Let go of files and connections."""
 
     @abstractmethod
+    def _opened_anew(self, name: str, version: object | None, overwrite: bool) -> Storage: ...
+
+    @abstractmethod
     def _write(self, ids: Array, outputs: dict[str, Array], key: str, parts: str) -> None: ...
 
     @abstractmethod
@@ -133,11 +143,11 @@ class Storage(ABC):
     def _holds(self, key: str, ids: Array) -> bool: ...
 
     @abstractmethod
-    def _read(self, ids: Array | None, cols: Any) -> tuple[Outputs, Array]:
+    def _read(self, ids: Array | None, cols: Sequence[str] | None) -> tuple[Outputs, Array]:
         """Return the rows that are there, and for each asked id whether it is, bool[n]."""
 
     @abstractmethod
-    def _read_one(self, asked: int | str, cols: Any) -> Outputs | None:
+    def _read_one(self, asked: int | str, cols: Sequence[str] | None) -> Outputs | None:
         """Return one row the quick way, or None when it takes the long way to find it or to say what is wrong."""
 
     def __bool__(self) -> bool:
@@ -154,3 +164,12 @@ class Storage(ABC):
 
     def _nothing_stored(self) -> StorageError:
         return StorageError(f"{self}: nothing is stored yet; transform some data with this storage first")
+
+
+def _as_names(cols: Any) -> list[str] | None:
+    if cols is None:
+        return None
+    names = [cols] if isinstance(cols, str) else list(cols) if isinstance(cols, Iterable) else [cols]
+    if not all(isinstance(name, str) for name in names):
+        raise StorageError(f"read: cols are names of outputs, texts; but got {cols!r}")
+    return names

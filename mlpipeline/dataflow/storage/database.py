@@ -31,6 +31,7 @@ class Database:
         is_own: whether to let its connections go at the end.
         lent: the caller's own connection where the engine has no other.
         watched: the caller's connection to the same file, whose open transaction would block ours.
+        place: a path or URL that opens it again; None where there is none.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Database:
         is_own: bool = True,
         lent: LentConnection | None = None,
         watched: sqlite3.Connection | None = None,
+        place: str | Path | None = None,
     ) -> None:
         self.engine = engine
         self.is_sqlite = engine.dialect.name == "sqlite"
@@ -48,6 +50,7 @@ class Database:
         self._dispose = weakref.finalize(self, engine.dispose) if is_own else None
         self._lent = lent
         self._watched = watched
+        self._place = place
         has_one_connection = isinstance(engine.pool, StaticPool)
         self._turn: AbstractContextManager[Any] = RLock() if has_one_connection else nullcontext()
 
@@ -91,6 +94,19 @@ class Database:
             finally:
                 connection.close()
 
+    @property
+    def place(self) -> str | Path:
+        """What opens the same database in another process.
+
+        Raises: StorageError: there is nothing of the kind.
+        """
+        if self._place is None:
+            raise StorageError(
+                "a storage in an open connection, in an Engine or in memory cannot be pickled or copied; "
+                "open it from a path or a URL instead"
+            )
+        return self._place
+
     def close(self) -> None:
         """Close the connections that were opened here; a caller's stay open."""
         if self._dispose is not None:
@@ -108,6 +124,11 @@ class Database:
             yield
         except (SQLAlchemyError, self.engine.dialect.loaded_dbapi.Error) as error:
             reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+            file = self.engine.url.database if self.is_sqlite else None
+            if file and not Path(file).exists():
+                raise StorageError(
+                    f"the file {file} is gone: it was deleted or moved while it was open; open the storage again"
+                ) from error
             url = self.engine.url.render_as_string(hide_password=True)
             raise StorageError(f"the database {url} refuses: {reason}") from error
 
@@ -163,7 +184,7 @@ def open_database(where: Any) -> Database:
     if isinstance(where, Engine):
         return Database(where, is_own=False)
     if isinstance(where, Path):
-        return Database(_file_engine(where))
+        return Database(_file_engine(where), place=where.absolute())
     if isinstance(where, sqlite3.Connection):
         path = _file_of(where)
         return Database(_file_engine(Path(path)), watched=where) if path else _lent_database(where)
@@ -173,8 +194,9 @@ def open_database(where: Any) -> Database:
             if url.database in (None, "", ":memory:"):
                 return _lent_database(sqlite3.connect(":memory:", check_same_thread=False))
             if not url.query:
-                return Database(_file_engine(Path(str(url.database))))
-        return Database(create_engine(url))
+                file = Path(str(url.database)).absolute()
+                return Database(_file_engine(file), place=file)
+        return Database(create_engine(url), place=where)
     except NoSuchModuleError as error:
         raise StorageError(f"storage: SQLAlchemy knows no such database: {error}") from None
     except ModuleNotFoundError as error:

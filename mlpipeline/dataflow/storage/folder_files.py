@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +28,7 @@ _CHUNK = 1 << 22  # bytes that are copied at a time
 _MAPPED = 1 << 20  # bytes; a smaller file is read, since a map holds a file descriptor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Heading:
     """What is told of a write: of two writes the higher number wins, if no recall says otherwise."""
 
@@ -62,8 +62,8 @@ class Pack:
 
     def output(self, name: str, mode: Literal["r", "c"] = "r") -> Array:
         """Return the rows of an output: "r" for read-only, "c" for writable, and never written to the file."""
-        path = self.folder / f"{list(self.specs).index(name)}.npy"
         spec = self.specs[name]
+        path = self.folder / f"{list(self.specs).index(name)}.npy"
         array = load_array(path, dtype_of(spec), (self.n, *shape_of(spec)), mode)
         array.flags.writeable = mode == "c"
         return array
@@ -122,7 +122,7 @@ def save_pack(folder: Path, headings: Sequence[Heading], ids: Array, outputs: Ma
     for number, array in enumerate(outputs.values()):
         save_array(folder / f"{number}.npy", array)
     writes = [
-        {"number": each.number, **asdict(each.run), **({"replaces_all": True} if each.replaces_all else {})}
+        {"number": each.number, **vars(each.run), **({"replaces_all": True} if each.replaces_all else {})}
         for each in headings
     ]
     _save_manifest(folder, {"ids": ids.dtype.str, "outputs": to_json(specs_of(outputs)), "writes": writes})

@@ -19,14 +19,14 @@ def open_storage(where: Any, name: str, version: object | None, overwrite: bool 
 
     Args:
         where: a folder; an SQLite file (one that is there, or a name that ends in .db, .sqlite or .sqlite3); a
-            SQLAlchemy URL or Engine; a `sqlite3.Connection`; or a storage, which stays as it is.
+            SQLAlchemy URL or Engine; a `sqlite3.Connection`; or a storage, for its place.
         name: of the pipeline.
-        version: of the pipeline, or None.
+        version: of the pipeline, or None. 1 and "1" are one version.
         overwrite: whether the first write replaces all that is stored of this name and version.
     Raises: StorageError: it is none of these; SQLAlchemy is needed and not installed.
     """
     if isinstance(where, Storage):
-        return where
+        return where.renamed(name, version, overwrite)
     if isinstance(where, sqlite3.Connection) or _is_engine(where) or (isinstance(where, str) and "://" in where):
         return _sql(where, name, version, overwrite)
     if isinstance(where, str | Path):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from json import loads
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage import sql_tables as tables
 from mlpipeline.dataflow.storage.base import Run, Storage
-from mlpipeline.dataflow.storage.database import Database
+from mlpipeline.dataflow.storage.database import Database, open_database
 from mlpipeline.dataflow.storage.ids import (
     INTEGER,
     TEXT,
@@ -38,6 +39,7 @@ from mlpipeline.errors import StorageError
 _ASKED_AT_ONCE = 900  # ids in one statement; the lowest limit among databases is 999 parameters
 _SENT_AT_ONCE = 1 << 20  # bytes
 _PLACES_OF_A_RUN = 2**32
+_PRUNED_EVERY = 64  # writes
 
 
 class SqlStorage(Storage):
@@ -59,6 +61,7 @@ class SqlStorage(Storage):
         self._dialect = database.engine.dialect
         self._has_catalog = False
         self._runs = Runs()
+        self._pruned_to = 0  # rows that there were when it was last looked for replaced writes
         self._lookups: dict[tuple[str | None, tuple[int, ...]], Statement] = {}
 
     def ids(self) -> Array:
@@ -71,11 +74,18 @@ class SqlStorage(Storage):
         return _as_array(sorted(rows, key=itemgetter(1)), runs.kind)
 
     def runs(self) -> list[Run]:
+        self._runs = Runs()  # another process may have deleted some from the midst
         with self._database.reading() as connection:
             return [each.run for each in self._refreshed(connection).by_number.values()]
 
     def close(self) -> None:
         self._database.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reopened, (self._database.place, self.name, self.version, self._overwrites)
+
+    def _opened_anew(self, name: str, version: object | None, overwrite: bool) -> SqlStorage:
+        return SqlStorage(self._database, name, version, overwrite)
 
     def __len__(self) -> int:
         with self._database.reading() as connection:
@@ -100,7 +110,28 @@ class SqlStorage(Storage):
                 self._fit_table(connection, runs, run)
                 self._insert(connection, runs.with_more([run]), run, ids, outputs)
             connection.execute(CATALOG.insert(), run.as_row(self.table))
+            if run.number % _PRUNED_EVERY == 0:
+                self._prune(connection, runs.with_more([run]))
         self._overwrites = False
+
+    def _prune(self, connection: Connection, runs: Runs) -> None:
+        """Delete from the catalog what no row comes from any more; the last tells the outputs without rows."""
+        if runs.kind is None or sum(each.run.n for each in runs.by_number.values()) < 2 * self._pruned_to:
+            return
+        table = self._rows_table(runs)
+        used: dict[int, int] = dict(
+            connection.execute(select(table.c.run, func.count()).group_by(table.c.run)).tuples().all()
+        )
+        columns = set(runs.by_number[runs.last].columns.values())  # a column that nobody tells of would be made again
+        gone = [
+            number
+            for number, each in runs.by_number.items()
+            if number not in used and number != runs.last and columns.issuperset(each.columns.values())
+        ]
+        for begin in range(0, len(gone), _ASKED_AT_ONCE):
+            part = CATALOG.c.run.in_(gone[begin : begin + _ASKED_AT_ONCE])
+            connection.execute(delete(CATALOG).where(CATALOG.c.stored_as == self.table, part))
+        self._pruned_to = sum(used.values())
 
     def _make_catalog(self) -> None:
         if not self._has_catalog:
@@ -166,12 +197,12 @@ class SqlStorage(Storage):
             query = _of_run(select(func.count()).select_from(table), table, run.number, ids)
             return bool(connection.execute(query).scalar_one() == len(ids))
 
-    def _read(self, ids: Array | None, cols: Any) -> tuple[Outputs, Array]:
+    def _read(self, ids: Array | None, cols: Sequence[str] | None) -> tuple[Outputs, Array]:
         with self._database.reading() as connection:
             runs = self._refreshed(connection)
             if not runs.by_number:
                 raise self._nothing_stored()
-            names = runs.columns if cols is None else [cols] if isinstance(cols, str) else cols
+            names = runs.columns if cols is None else cols
             columns = [runs.columns[name] for name in names if name in runs.columns]
             if ids is None:
                 rows, at, found = self._all_rows(connection, runs, columns), None, np.empty(0, bool)
@@ -209,7 +240,7 @@ class SqlStorage(Storage):
         wanted = [table.c[tables.column_name(number)] for number in columns]
         return select(table.c.id, table.c.run, table.c.place, *wanted)
 
-    def _decoded(self, runs: Runs, rows: Sequence[Any], cols: Any, columns: Sequence[int]) -> Outputs:
+    def _decoded(self, runs: Runs, rows: Sequence[Any], cols: Sequence[str] | None, columns: Sequence[int]) -> Outputs:
         """Return the outputs of rows of id, run, place and these columns."""
         of_row = np.array([row[1] for row in rows])
         used = np.unique(of_row).tolist()
@@ -226,10 +257,10 @@ class SqlStorage(Storage):
             pieces.append(Piece(at, values))
         return assemble(names, len(rows), pieces)
 
-    def _read_one(self, asked: int | str, cols: Any) -> Outputs | None:
+    def _read_one(self, asked: int | str, cols: Sequence[str] | None) -> Outputs | None:
         runs = self._runs
         wanted = one_in_kind(asked, runs.kind) if runs.kind else None
-        names = runs.columns if cols is None else (cols,) if isinstance(cols, str) else cols
+        names = runs.columns if cols is None else cols
         if wanted is None or not all(name in runs.columns for name in names):
             return None
         statement = self._looking_up(runs, tuple([runs.columns[name] for name in names]))
@@ -259,6 +290,11 @@ class SqlStorage(Storage):
 
     def _rows_table(self, runs: Runs) -> Table:
         return tables.rows_table(self.table, runs.kind or TEXT, runs.columns.values())
+
+
+def reopened(place: str | Path, name: str, version: object | None, overwrite: bool) -> SqlStorage:
+    """Return a storage that was pickled, with connections of its own."""
+    return SqlStorage(open_database(place), name, version, overwrite)
 
 
 def _parts(ids: Array) -> Iterator[list[Any]]:

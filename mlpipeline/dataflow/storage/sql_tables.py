@@ -122,7 +122,8 @@ class Runs:
     def refreshed(self, connection: Connection, stored_as: str) -> Runs:
         """Return the writes that are there now; only those that came since are read."""
         number, of_store = CATALOG.c.run, CATALOG.c.stored_as == stored_as
-        first, last = connection.execute(select(func.min(number), func.max(number)).where(of_store)).one()
+        ends = [select(end).where(of_store).scalar_subquery() for end in (func.min(number), func.max(number))]
+        first, last = connection.execute(select(*ends)).one()  # each alone is found at an end of the index
         known = self if first == self.first else Runs()
         if first is None or last == known.last:
             return known

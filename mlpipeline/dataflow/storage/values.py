@@ -117,11 +117,11 @@ def empty(specs: Specs, names: Iterable[str]) -> Outputs:
     return Outputs({name: np.empty((0, *shape_of(specs[name])), specs[name].dtype) for name in names})
 
 
-def chosen(cols: Any, specs: Sequence[Specs], known: Iterable[str]) -> list[str]:
+def chosen(cols: Sequence[str] | None, specs: Sequence[Specs], known: Iterable[str]) -> list[str]:
     """Return the names of the outputs to read.
 
     Args:
-        cols: a name, names, or None for all.
+        cols: names, or None for all.
         specs: of each write that the rows come from.
         known: the outputs of all writes.
     Raises: StorageError: there is no such output, or some of the rows lack it.
@@ -135,14 +135,13 @@ def chosen(cols: Any, specs: Sequence[Specs], known: Iterable[str]) -> list[str]
             + "; ".join(sorted({", ".join(each) for each in specs}))
             + f". Read those that all have, cols={everywhere}, or fewer rows"
         )
-    names = [cols] if isinstance(cols, str) else list(cols)
-    for name in names:
+    for name in cols:
         if name not in set(known):
-            hint = did_you_mean(str(name), known)
+            hint = did_you_mean(name, known)
             raise StorageError(f"there is no output {name!r}{hint}; expected some of {', '.join(map(repr, known))}")
         if name not in everywhere:
             raise StorageError(f"some of these observations were written without the output {name!r}; read fewer rows")
-    return names
+    return list(cols)
 
 
 @dataclass(frozen=True)
