@@ -26,6 +26,7 @@ from mlpipeline.dataflow.storage import Storage, open_storage
 
 ROWS, COLUMNS = 100_000, 50
 LOOKUPS = 2000
+SMALL_WRITES = 3000
 
 
 def main() -> None:
@@ -70,6 +71,7 @@ def compare(folder: Path, rounds: int) -> None:
             ["store, folder", f"{median['store, folder']:.3f} s", "at most 0.08 s"],
             ["store, SQLite", f"{median['store, SQLite']:.3f} s", "at most 0.3 s"],
             *([f"peak memory while storing, {kind}", *memory(place)] for kind, place in places.items()),
+            *small_write_rows(folder),
             *lookup_rows(median),
             ["find 40 MB, folder", f"{1000 * median['find, folder']:.3f} ms", "well under 1 ms"],
             ["find 40 MB, SQLite", f"{1000 * median['find, SQLite']:.0f} ms", ""],
@@ -124,6 +126,27 @@ def lookup_rows(median: dict[str, float]) -> list[list[str]]:
         rows.append([f"one look-up, {kind}", f"{1e6 * first:.1f} µs", target])
         rows.append([f"the same, second version, {kind}", f"{1e6 * second:.1f} µs", "as the first"])
     return rows
+
+
+def small_write_rows(folder: Path) -> list[list[str]]:
+    rows = []
+    for kind, place in (("folder", folder / "small"), ("SQLite", folder / "small.db")):
+        milliseconds = small_writes(place)
+        first, last = statistics.mean(milliseconds[:500]), statistics.mean(milliseconds[-500:])
+        rows.append([f"one row written, {kind}, mean of the first 500", f"{first:.2f} ms", ""])
+        rows.append([f"the same, the last 500 of {SMALL_WRITES}, {kind}", f"{last:.2f} ms", "as the first"])
+    return rows
+
+
+def small_writes(place: Path) -> list[float]:
+    """Return the milliseconds of each of many writes of one row, each of another id."""
+    milliseconds = []
+    with open_storage(place, "small", None) as storage:
+        for number in range(SMALL_WRITES):
+            began = time.perf_counter()
+            storage.write([number], {"y": np.zeros((1, COLUMNS))})
+            milliseconds.append(1000 * (time.perf_counter() - began))
+    return milliseconds
 
 
 def memory(place: str) -> list[str]:

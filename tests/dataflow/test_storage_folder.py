@@ -2,13 +2,14 @@
 
 import json
 import os
+import resource
 import shutil
 import time
 
 import numpy as np
 import pytest
 
-from mlpipeline.dataflow.storage import open_storage
+from mlpipeline.dataflow.storage import folder_entries, folder_files, open_storage
 from mlpipeline.errors import StorageError
 
 
@@ -25,14 +26,56 @@ def only_write(storage):
     return folder
 
 
-def test_a_find_maps_the_file_and_is_read_only(stored):
-    found = stored.find("k", range(4))["y"]
-    assert not found.flags.writeable
-    assert np.shares_memory(found, stored.read()["y"])
-    with (only_write(stored) / "0.npy").open("r+b") as file:
+@pytest.mark.parametrize("columns", [2, 50_000])  # a small file is read, a large one is mapped
+def test_what_a_find_or_a_read_gives_may_be_changed_and_the_file_stays(tmp_path, columns):
+    storage, values = open_storage(tmp_path, "p", 1), np.ones((4, columns))
+    storage.write(range(4), {"y": values}, key="k")
+    for use in (
+        lambda: storage.find("k", range(4)),
+        storage.read,
+        lambda: storage.read([0, 1]),
+        lambda: storage.read(0),
+    ):
+        for _ in range(2):
+            found = use()["y"]
+            assert (found == 1).all()
+            found[0] = 7
+    assert (open_storage(tmp_path, "p", 1).read()["y"] == 1).all()
+
+
+def test_a_find_of_a_large_write_maps_the_file(tmp_path):
+    storage = open_storage(tmp_path, "p", 1)
+    storage.write(range(4), {"y": np.zeros((4, 50_000))}, key="k")
+    found = storage.find("k", range(4))["y"]
+    with (only_write(storage) / "0.npy").open("r+b") as file:
         file.seek(-8, 2)
         file.write(np.float64(77).tobytes())
-    assert found[3, 1] == 77  # the file itself, no copy
+    assert found[3, -1] == 77  # the file itself, no copy
+
+
+def test_a_file_that_cannot_be_read_is_not_called_damaged(stored, tmp_path):
+    path = only_write(stored) / "0.npy"
+    path.unlink()
+    path.mkdir()
+    for rows in (None, 1):
+        with pytest.raises(StorageError, match=r"cannot read .*Is a directory") as caught:
+            open_storage(tmp_path, "p", 1).read(rows)
+        assert "delete" not in str(caught.value)
+
+
+def test_reading_many_writes_needs_few_file_descriptors(tmp_path, monkeypatch):
+    monkeypatch.setattr(folder_files, "_MAPPED", 0)
+    monkeypatch.setattr(folder_entries, "_TIDIED_EVERY", 10**9)
+    storage = open_storage(tmp_path, "p", 1)
+    for number in range(400):
+        storage.write([number], {"y": np.array([number])})
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 200, limits[1]))
+    try:
+        for _ in range(2):
+            np.testing.assert_array_equal(storage.read()["y"], np.arange(400))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 def test_the_folder_has_the_name_and_version(stored, tmp_path):

@@ -32,6 +32,17 @@ signal.signal(signal.SIGXFSZ, signal.SIG_DFL)  # the system ends the process at 
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
 storage.write(range({ROWS}), {{"y": np.ones(({ROWS}, 50)), "z": np.ones({ROWS})}})
 """
+WRITER_OF_ROWS = """
+import sys
+import numpy as np
+from mlpipeline.dataflow.storage import folder_entries, open_storage
+folder_entries._TIDIED_EVERY = 2
+storage, number = open_storage(sys.argv[1], "p", 1), int(sys.argv[2])
+while True:
+    storage.write([number, -1], {"y": np.full(2, number)}, key=str(number) if number % 3 else "")
+    print(number, flush=True)
+    number += 1
+"""
 WRITER_OF_BATCHES = f"""
 import sys
 import numpy as np
@@ -84,6 +95,21 @@ def test_a_killed_write_is_there_whole_or_not_at_all(where):
             assert len(storage.find(str(value), range(ROWS))["y"]) == ROWS
             storage.write([0], {"y": np.zeros((1, 50), int), "z": [0]})  # nothing is locked or left in the way
             assert storage.read(0)["z"] == 0
+
+
+def test_a_kill_while_a_folder_is_tidied_loses_nothing(tmp_path):
+    begun = 0
+    for rows in (17, 33, 50):
+        with started(WRITER_OF_ROWS, str(tmp_path), begun) as process:
+            told = [int(process.stdout.readline()) for _ in range(rows)][-1]
+            process.kill()
+        storage = open_storage(tmp_path, "p", 1)
+        ids = storage.ids().tolist()
+        begun = max(ids) + 1
+        assert begun > told
+        assert sorted(ids) == [-1, *range(begun)]
+        assert (storage.read(range(begun))["y"] == np.arange(begun)).all()
+        assert storage.read(-1)["y"] == begun - 1
 
 
 @pytest.mark.parametrize("limit", [10_000, 1_000_000])

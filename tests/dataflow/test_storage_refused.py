@@ -1,5 +1,7 @@
 """What cannot be stored is refused before anything is written; of objects, strings can."""
 
+from collections import deque
+
 import numpy as np
 import pytest
 
@@ -24,6 +26,10 @@ TABLE = np.zeros((5, 3))
         ([2**70], TABLE[:1], "64 bits"),
         (["a\0b"], TABLE[:1], "NUL"),
         (np.array(["a\0"], object), TABLE[:1], "NUL"),
+        (["a\0"], TABLE[:1], "NUL"),
+        ("a\0", TABLE[:1], "NUL"),
+        (deque(["a\0"]), TABLE[:1], "NUL"),
+        ([1, 2], np.array(["a", None], object), "expected texts, but some are None; fill in"),
         (["\ud800"], TABLE[:1], "half of a pair"),
         ([[1]], TABLE[:1], "shape"),
         (["a", 1.5], TABLE[:2], "1.5 of type float"),
@@ -41,6 +47,9 @@ def test_what_cannot_be_stored_is_refused_before_anything_is_written(tmp_path, i
     [
         ({"rows": [1], "lookup": [1]}, "expected one of them, but got both"),
         ({"missing": "drop"}, "missing is 'error' or 'skip', but got 'drop'"),
+        ({"rows": "a\0"}, "NUL"),
+        ({"cols": 0}, "cols are names of outputs, texts; but got 0"),
+        ({"rows": 1, "cols": ["y", 0]}, "cols are names of outputs"),
         ({"rows": [1.5]}, "expected integers or strings|float64"),
     ],
 )

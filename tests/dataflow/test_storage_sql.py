@@ -136,7 +136,7 @@ def test_a_folder_stays_a_folder_and_a_storage_a_storage(tmp_path):
     storage = open_storage(tmp_path / "x.db", "p", 1)
     assert isinstance(storage, FolderStorage)
     assert isinstance(storage, Storage)
-    assert open_storage(storage, "other", 2) is storage
+    assert open_storage(storage, "p", "1") is storage
 
 
 @pytest.mark.parametrize(
@@ -161,6 +161,29 @@ def test_a_database_that_cannot_be_reached_is_an_error_without_the_password():
         with pytest.raises(StorageError, match=r"user:\*\*\*@127.0.0.1:1/none refuses") as caught:
             use()
         assert "secret" not in str(caught.value)
+
+
+def test_a_file_that_was_deleted_while_open_is_said_to_be_gone(tmp_path):
+    with open_storage(tmp_path / "x.db", "p", 1) as storage:
+        storage.write(range(4), {"y": VALUES})
+        (tmp_path / "x.db").unlink()
+        with pytest.raises(StorageError, match=r"the file .*x.db is gone.*open the storage again"):
+            storage.write(range(4), {"y": VALUES})
+
+
+def test_writes_that_were_replaced_leave_the_catalog(tmp_path):
+    with open_storage(tmp_path / "x.db", "p", 1) as storage, open_storage(tmp_path / "x.db", "p", 1) as other:
+        storage.write([7, 8], {"y": VALUES[:2], "only": VALUES[:2]}, key="wide")
+        storage.write([8], {"y": VALUES[:1]}, key="stays")
+        for number in range(200):
+            storage.write([7], {"y": VALUES[:1] + number}, key=str(number))
+        keys = [run.key for run in storage.runs()]
+        assert keys == [run.key for run in other.runs()]
+        assert keys[:2] == ["wide", "stays"]  # the column of "only" is told by the first alone
+        assert len(keys) < 70
+        storage.write([9], {"new": VALUES[:1], "only": VALUES[1:2]})
+        assert other.read([9], "only")["only"].tolist() == [[2, 3]]
+        assert other.read([7, 8])["y"].tolist() == [[199, 200], [0, 1]]
 
 
 def test_a_damaged_catalog_is_an_error(tmp_path):

@@ -165,9 +165,10 @@ class Entries:
         self._delete(aside, [name for name, each in recalls if each.recalled == recalled and each.number < before])
 
     def _delete(self, aside: Path, names: Iterable[str]) -> None:
-        for name in names:
-            aside.mkdir(exist_ok=True)
-            with suppress(OSError):  # Windows leaves what is open; it is ignored as before
+        """Delete the last first: as long as what was merged is there from the first on, its order is the same."""
+        with suppress(OSError):  # Windows leaves what is open, which the next tidying finds
+            for name in sorted(names, reverse=True):
+                aside.mkdir(exist_ok=True)
                 os.rename(self._writes / name, aside / name)  # a kill never leaves half a folder in place
         shutil.rmtree(aside, ignore_errors=True)
 

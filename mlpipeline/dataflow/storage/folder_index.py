@@ -49,13 +49,8 @@ class FolderIndex:
 
     @cached_property
     def _by_number(self) -> dict[int, Write]:
-        found: dict[int, Write] = {}
-        for write in (write for pack in self.packs for write in pack.writes):
-            known = found.get(write.number)
-            # a kill may leave a write beside the pack that it was put into; the merged one has all its rows
-            if known is None or write.run.n > known.run.n:
-                found[write.number] = write
-        return found
+        # a kill may leave writes beside the pack that they were put into; they tell the same
+        return {write.number: write for pack in self.packs for write in pack.writes}
 
     @cached_property
     def last_change(self) -> list[int]:

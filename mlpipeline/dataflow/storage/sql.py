@@ -119,19 +119,18 @@ class SqlStorage(Storage):
         if runs.kind is None or sum(each.run.n for each in runs.by_number.values()) < 2 * self._pruned_to:
             return
         table = self._rows_table(runs)
-        used: dict[int, int] = dict(
-            connection.execute(select(table.c.run, func.count()).group_by(table.c.run)).tuples().all()
-        )
+        counted = connection.execute(select(table.c.run, func.count()).group_by(table.c.run))
+        rows_by_run = {row[0]: row[1] for row in counted}
         columns = set(runs.by_number[runs.last].columns.values())  # a column that nobody tells of would be made again
         gone = [
             number
             for number, each in runs.by_number.items()
-            if number not in used and number != runs.last and columns.issuperset(each.columns.values())
+            if number not in rows_by_run and number != runs.last and columns.issuperset(each.columns.values())
         ]
         for begin in range(0, len(gone), _ASKED_AT_ONCE):
             part = CATALOG.c.run.in_(gone[begin : begin + _ASKED_AT_ONCE])
             connection.execute(delete(CATALOG).where(CATALOG.c.stored_as == self.table, part))
-        self._pruned_to = sum(used.values())
+        self._pruned_to = sum(rows_by_run.values())
 
     def _make_catalog(self) -> None:
         if not self._has_catalog:
