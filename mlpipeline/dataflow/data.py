@@ -10,8 +10,9 @@ import numpy as np
 
 from mlpipeline.dataflow.node import Input, Node
 from mlpipeline.dataflow.spec import Array, Spec, is_numeric
+from mlpipeline.dataflow.storage.ids import as_ids
 from mlpipeline.dataflow.tables import as_array, frame_arrays, is_frame
-from mlpipeline.errors import DataError, did_you_mean
+from mlpipeline.errors import DataError, StorageError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -185,13 +186,10 @@ def ids_of(data: Any, index: Any, n: int, start: int = 0) -> Array:
         index = None if counted else data.index
     if index is None:
         return np.arange(start, start + n)
-    ids = as_array(index)
-    if not ids.size:
-        ids = ids.astype(np.int64)
-    if ids.dtype == object and all(isinstance(each, str) for each in ids.flat):
-        ids = ids.astype(str)
-    if ids.ndim != 1 or ids.dtype.kind not in "iuU":
-        raise DataError(f"index: expected a list of integers or texts, but got values of {ids.dtype}")
+    try:
+        ids = as_ids(index.to_numpy() if hasattr(index, "to_numpy") else index)
+    except StorageError as error:
+        raise DataError(f"index: {str(error).removeprefix('ids: ')}") from None
     if len(ids) != n:
         raise DataError(f"index: expected {n} ids, one for each observation, but got {len(ids)}")
     return ids

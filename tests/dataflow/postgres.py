@@ -6,9 +6,11 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,7 @@ import psycopg
 import pytest
 
 _NUMBERS = itertools.count()
+_NOTHING = subprocess.DEVNULL
 
 
 @pytest.fixture(scope="session")
@@ -56,13 +59,31 @@ def running_server(programs: Path) -> Iterator[str]:
         if "user" in account:
             os.chown(folder, account["user"], account["group"])
         data, port = Path(folder) / "data", free_port()
-        options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={folder} -c fsync=off"
         _call([programs / "initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], account)
-        _call([programs / "pg_ctl", "-D", data, "-w", "-l", f"{folder}/log", "-o", options, "start"], account)
+        options = ["listen_addresses=127.0.0.1", f"port={port}", f"unix_socket_directories={folder}", "fsync=off"]
+        command = [programs / "postgres", "-D", data, *(part for option in options for part in ("-c", option))]
+        url = f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+        # the server keeps the streams that it gets: a pipe would never end
+        server = subprocess.Popen(
+            list(map(str, command)), **account, cwd="/", stdin=_NOTHING, stdout=_NOTHING, stderr=_NOTHING
+        )
         try:
-            yield f"postgresql+psycopg://tester@127.0.0.1:{port}/postgres"
+            _wait_until_ready(url.replace("+psycopg", ""))
+            yield url
         finally:
-            _call([programs / "pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], account)
+            server.send_signal(signal.SIGQUIT)
+            server.wait(timeout=30)
+
+
+def _wait_until_ready(url: str) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            psycopg.connect(url).close()
+            return
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "the server does not answer"
+            time.sleep(0.05)
 
 
 def server_account() -> dict[str, Any]:
@@ -81,7 +102,13 @@ def free_port() -> int:
 
 
 def _call(command: list[Any], account: dict[str, Any]) -> None:
-    # the server keeps the streams that it gets: a pipe would never end
-    log = subprocess.DEVNULL
-    done = subprocess.run(list(map(str, command)), **account, cwd="/", stdin=log, stdout=log, stderr=log, timeout=60)
-    assert done.returncode == 0, f"{command[0]} ended with {done.returncode}"
+    subprocess.run(
+        list(map(str, command)),
+        **account,
+        cwd="/",
+        stdin=_NOTHING,
+        stdout=_NOTHING,
+        stderr=_NOTHING,
+        timeout=60,
+        check=True,
+    )

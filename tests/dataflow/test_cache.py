@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlpipeline.dataflow import Input, Pipeline, layers
-from mlpipeline.errors import PipelineError
+from mlpipeline.errors import DataError, PipelineError
 
 logger = logging.getLogger("computed")
 
@@ -138,3 +138,16 @@ def test_a_stream_is_stored_under_running_ids(where: str) -> None:
 def test_a_pipeline_without_a_storage_says_how_to_get_one() -> None:
     with pytest.raises(PipelineError, match="has no storage; give one"):
         _ = pipeline_at(None).storage
+
+
+@pytest.mark.parametrize(
+    ("index", "message"),
+    [
+        ([1, 2], "expected 10 ids, one for each observation, but got 2"),
+        (np.arange(10.0), "index: expected integers of 64 bits or strings, but got float64"),
+        (["a\0", *"bcdefghij"], "NUL"),
+    ],
+)
+def test_ids_that_are_none_are_refused(where: str, index: object, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        pipeline_at(where).fit(DATA).transform(DATA, index=index)
