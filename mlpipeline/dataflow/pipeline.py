@@ -193,7 +193,7 @@ class Pipeline(PipelineEstimator):
         for data, _ in _batches(generator, steps):
             values = prepared.arrange(data)
             n = observation_count(values)
-            outputs = prepared.named(plan.run(values))
+            outputs = prepared.run(values, plan)
             if self._storage is not None:
                 batch_ids = ids_of(data, None if ids is None else list(islice(ids, n)), n, start)
                 self._storage.write(prepared.kept_ids(batch_ids, values), outputs)

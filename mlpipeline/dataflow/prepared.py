@@ -74,21 +74,27 @@ class Prepared:
         """Return what was passed in as the arrays of the inputs that are needed."""
         return self._intake.arrange(data, self.needed if needed is None else needed, labels)
 
-    def run(self, values: Values) -> Outputs:
-        """Return the outputs; the dict is used up. None of them shares memory with what came in."""
+    def run(self, values: Values, plan: Plan | None = None) -> Outputs:
+        """Return the outputs; none of them shares memory with what came in.
+
+        Args:
+            values: of the inputs; the dict is left with what the plan was asked for.
+            plan: of a stream; None for the one that fits the data.
+        """
         given = list(values.values())
-        specs = self.specs
-        is_as_fitted = all(node in specs and array.dtype == specs[node].dtype for node, array in values.items())
-        values = (self.plan if is_as_fitted else self.unfolded_plan).run(values)
+        (plan or (self.plan if self._are_as_fitted(values) else self.unfolded_plan)).run(values)
         for _, node in self._names:
             array = values[node]
-            if array.base is not None or any(array is each for each in given):
-                values[node] = array.copy() if any(np.may_share_memory(array, each) for each in given) else array
-        return self.named(values)
-
-    def named(self, values: Values) -> Outputs:
-        """Return the values of the outputs by name."""
+            for each in given:
+                if array is each or (array.base is not None and np.may_share_memory(array, each)):
+                    values[node] = array.copy()
+                    break
         return Outputs({name: values[node] for name, node in self._names})
+
+    def _are_as_fitted(self, values: Values) -> bool:
+        """Return whether data have the dtypes that the fit has seen, for which the folded plan was made."""
+        specs = self.specs
+        return all(node in specs and array.dtype == specs[node].dtype for node, array in values.items())
 
     def kept_ids(self, ids: Array, values: Values) -> Array:
         """Return the ids of the observations that the outputs are of: those that pass the masks above them.
