@@ -7,7 +7,7 @@ is. Arrays of different shapes are broadcast within the observation, never over 
 from __future__ import annotations
 
 from functools import partial, reduce
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -28,17 +28,30 @@ from mlpipeline.dataflow.spec import Array, Spec, shape_text
 from mlpipeline.errors import DataError, PipelineError
 
 
-class Add(StatelessLayer):
-    """The sum of two or more arrays, value by value."""
+class _ValueByValue(StatelessLayer):
+    """An operation on two or more arrays, value by value."""
 
     checks_itself = True
+    operation: ClassVar[np.ufunc]
 
     def transform(self, x: Array, y: Array, *more: Array) -> Array:
-        total = combine(np.add, x, y)
-        return reduce(partial(combine, np.add), more, total) if more else total
+        total = combine(self.operation, x, y)
+        return reduce(partial(combine, self.operation), more, total) if more else total
 
     def infer(self, *specs: Spec) -> Spec:
-        return infer_elementwise(np.add, specs)
+        return infer_elementwise(self.operation, specs)
+
+
+class Add(_ValueByValue):
+    """The sum of two or more arrays, value by value."""
+
+    operation = np.add
+
+
+class ElementWiseMultiply(_ValueByValue):
+    """The product of two or more arrays, value by value."""
+
+    operation = np.multiply
 
 
 class Subtract(StatelessLayer):
@@ -51,19 +64,6 @@ class Subtract(StatelessLayer):
 
     def infer(self, x: Spec, y: Spec) -> Spec:
         return infer_elementwise(np.subtract, (x, y))
-
-
-class ElementWiseMultiply(StatelessLayer):
-    """The product of two or more arrays, value by value."""
-
-    checks_itself = True
-
-    def transform(self, x: Array, y: Array, *more: Array) -> Array:
-        total = combine(np.multiply, x, y)
-        return reduce(partial(combine, np.multiply), more, total) if more else total
-
-    def infer(self, *specs: Spec) -> Spec:
-        return infer_elementwise(np.multiply, specs)
 
 
 class Divide(StatelessLayer):

@@ -6,7 +6,7 @@ Table `mlpipeline~runs`: for each write its key, and name, dtype, shape and colu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from json import loads
 from operator import itemgetter
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection, Select, Table, bindparam, delete, func, inspect, select
+from sqlalchemy import Connection, Table, bindparam, delete, func, inspect, select
 from sqlalchemy.schema import CreateColumn
 
 from mlpipeline.dataflow.outputs import Outputs
@@ -23,7 +23,6 @@ from mlpipeline.dataflow.storage import sql_tables as tables
 from mlpipeline.dataflow.storage.base import Run, Storage
 from mlpipeline.dataflow.storage.database import Database, open_database
 from mlpipeline.dataflow.storage.ids import (
-    INTEGER,
     TEXT,
     Positions,
     check_kind,
@@ -32,13 +31,11 @@ from mlpipeline.dataflow.storage.ids import (
     kind_of,
     one_in_kind,
 )
+from mlpipeline.dataflow.storage.sql_rows import as_ids_of, in_parts, of_run, rows_of
 from mlpipeline.dataflow.storage.sql_tables import CATALOG, Runs, SqlRun, Statement
-from mlpipeline.dataflow.storage.values import Piece, as_blobs, assemble, chosen, empty, from_blobs, row_bytes, specs_of
+from mlpipeline.dataflow.storage.values import Piece, assemble, chosen, empty, from_blobs, specs_of
 from mlpipeline.errors import StorageError
 
-_ASKED_AT_ONCE = 900  # ids in one statement; the lowest limit among databases is 999 parameters
-_SENT_AT_ONCE = 1 << 20  # bytes
-_PLACES_OF_A_RUN = 2**32
 _PRUNED_EVERY = 64  # writes
 
 
@@ -71,7 +68,7 @@ class SqlStorage(Storage):
                 return np.empty(0, np.int64)
             table = self._rows_table(runs)
             rows = connection.execute(select(table.c.id, table.c.place)).all()
-        return _as_array(sorted(rows, key=itemgetter(1)), runs.kind)
+        return as_ids_of(sorted(rows, key=itemgetter(1)), runs.kind)
 
     def runs(self) -> list[Run]:
         self._runs = Runs()  # another process may have deleted some from the midst
@@ -127,9 +124,9 @@ class SqlStorage(Storage):
             for number, each in runs.by_number.items()
             if number not in rows_by_run and number != runs.last and columns.issuperset(each.columns.values())
         ]
-        for begin in range(0, len(gone), _ASKED_AT_ONCE):
-            part = CATALOG.c.run.in_(gone[begin : begin + _ASKED_AT_ONCE])
-            connection.execute(delete(CATALOG).where(CATALOG.c.stored_as == self.table, part))
+        for numbers in in_parts(np.asarray(gone, np.int64)):
+            of_these = CATALOG.c.run.in_(numbers)
+            connection.execute(delete(CATALOG).where(CATALOG.c.stored_as == self.table, of_these))
         self._pruned_to = sum(rows_by_run.values())
 
     def _make_catalog(self) -> None:
@@ -166,9 +163,9 @@ class SqlStorage(Storage):
         names = ["id", "run", "place", *(tables.column_name(run.columns[name]) for name in outputs)]
         statement = tables.inserting(table, names, self._dialect)
         if not (self._database.is_sqlite or self._database.is_postgres):
-            for part in _parts(ids):
+            for part in in_parts(ids):
                 connection.execute(delete(table).where(table.c.id.in_(part)))
-        for rows in _rows(run, ids, list(outputs.values())):
+        for rows in rows_of(run, ids, list(outputs.values())):
             connection.exec_driver_sql(statement.text, statement.parameters(names, rows))
 
     def _find(self, key: str, ids: Array) -> dict[str, Array] | None:
@@ -180,10 +177,10 @@ class SqlStorage(Storage):
             if not len(ids):
                 return empty(run.specs, run.specs)
             table = self._rows_table(runs)
-            rows = connection.execute(_of_run(select(table), table, run.number, ids)).all()
+            rows = connection.execute(of_run(select(table), table, run.number, ids)).all()
         if len(rows) != len(ids):
             return None
-        at = Positions(_as_array(rows, run.kind)).locate(ids)
+        at = Positions(as_ids_of(rows, run.kind)).locate(ids)
         return dict(self._decoded(runs, [rows[each] for each in at.tolist()], None, list(runs.columns.values())))
 
     def _holds(self, key: str, ids: Array) -> bool:
@@ -193,7 +190,7 @@ class SqlStorage(Storage):
             if run is None or not len(ids):
                 return run is not None
             table = self._rows_table(runs)
-            query = _of_run(select(func.count()).select_from(table), table, run.number, ids)
+            query = of_run(select(func.count()).select_from(table), table, run.number, ids)
             return bool(connection.execute(query).scalar_one() == len(ids))
 
     def _read(self, ids: Array | None, cols: Sequence[str] | None) -> tuple[Outputs, Array]:
@@ -231,8 +228,8 @@ class SqlStorage(Storage):
         table = self._rows_table(runs)
         wanted = self._selecting(table, columns).where(table.c.id.in_(bindparam("asked", expanding=True)))
         unique = np.unique(asked[can_be])
-        rows = [row for part in _parts(unique) for row in connection.execute(wanted, {"asked": part})]
-        at = np.where(can_be, Positions(_as_array(rows, runs.kind)).locate(asked), -1)
+        rows = [row for part in in_parts(unique) for row in connection.execute(wanted, {"asked": part})]
+        at = np.where(can_be, Positions(as_ids_of(rows, runs.kind)).locate(asked), -1)
         return rows, at[at >= 0], at >= 0
 
     def _selecting(self, table: Table, columns: Sequence[int]) -> Any:
@@ -294,33 +291,3 @@ class SqlStorage(Storage):
 def reopened(place: str | Path, name: str, version: object | None, overwrite: bool) -> SqlStorage:
     """Return a storage that was pickled, with connections of its own."""
     return SqlStorage(open_database(place), name, version, overwrite)
-
-
-def _parts(ids: Array) -> Iterator[list[Any]]:
-    for begin in range(0, len(ids), _ASKED_AT_ONCE):
-        yield ids[begin : begin + _ASKED_AT_ONCE].tolist()
-
-
-def _rows(run: SqlRun, ids: Array, outputs: Sequence[Array]) -> Iterator[list[tuple[Any, ...]]]:
-    """Yield rows of id, run, place and the bytes of each output, as many at once as memory should hold."""
-    step = max(1, _SENT_AT_ONCE // max(1, sum(map(row_bytes, run.specs.values()))))
-    first_place = run.number * _PLACES_OF_A_RUN
-    for begin in range(0, len(ids), step):
-        part = slice(begin, begin + step)
-        count = len(ids[part])
-        places = range(first_place + begin, first_place + begin + count)
-        blobs = [as_blobs(array[part]) for array in outputs]
-        yield list(zip(ids[part].tolist(), [run.number] * count, places, *blobs, strict=True))
-
-
-def _of_run(query: Select[Any], table: Table, number: int, ids: Array) -> Select[Any]:
-    """Return a query for the rows that a write left."""
-    query = query.where(table.c.run == number)
-    if kind_of(ids) == INTEGER:  # so that the rest of a large table is not searched
-        query = query.where(table.c.id.between(int(ids.min()), int(ids.max())))
-    return query
-
-
-def _as_array(rows: Sequence[Any], kind: str) -> Array:
-    """Return the first cells of rows as ids."""
-    return np.array([row[0] for row in rows], np.str_ if kind == TEXT else np.int64)
