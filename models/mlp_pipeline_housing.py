@@ -55,9 +55,10 @@ class Tracts(TensorLoader):
 class Housing(TorchModel):
     def build(self, version: Version) -> nn.Module:
         loader, width = version["dataloader"], version["width"]
+        features = loader.feature_count  # loads the data and fits the pipeline
         self.add_to_summary(loader.pipeline.summary())
         return nn.Sequential(
-            nn.Linear(loader.feature_count, width),
+            nn.Linear(features, width),
             nn.ReLU(),
             nn.Dropout(version["dropout"]),
             nn.Linear(width, width),

@@ -50,7 +50,7 @@ class Affine:
         )
         if not self.is_matrix and not after.is_matrix and np.all(self.factor):
             # the center is moved instead of the result, which would lose digits where values are far from zero
-            center = self.center + _minus(after.center, self.shift) / self.factor
+            center = _plain(self.center + _minus(after.center, self.shift) / self.factor)
             return Affine(self.factor * after.factor, center, after.shift, *refuses)
         moved = _minus(self.shift, after.center)
         if after.is_matrix:
@@ -59,7 +59,7 @@ class Affine:
         else:
             moved = moved * after.factor
             factor = self.factor * after.factor
-        return Affine(factor, self.center, moved + after.shift, *refuses)
+        return Affine(factor, self.center, _plain(moved + after.shift), *refuses)
 
     def part(self, start: int, stop: int) -> Affine:
         """Return what happens to some of the values; a matrix still gives all of its results, without the shift."""
@@ -87,6 +87,11 @@ class Affine:
         if not _is_zero(self.shift):
             result += self.shift
         return result
+
+
+def _plain(value: Any) -> Array | float:
+    """Return one number as Python's, which leaves the dtype of an array as it is."""
+    return value if np.ndim(value) else float(value)
 
 
 def _is_zero(value: Array | float) -> bool:

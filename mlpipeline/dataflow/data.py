@@ -23,13 +23,13 @@ class Intake:
         inputs: all of them.
         features: those that `transform` needs; what only fitting or metrics need holds labels.
         seen: what the fit has seen at each input.
-        columns: of the frame that the fit was given as a table.
+        columns: of the frames that the fit was given, by input; under "" of one that was dealt out to the inputs.
     """
 
     inputs: Sequence[Input]
     features: Collection[Node]
     seen: Mapping[Node, Spec] = field(default_factory=dict)
-    columns: Sequence[str] = ()
+    columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def arrange(self, data: Any, needed: Collection[Node], labels: Any = None) -> dict[Any, Array]:
         """Return the arrays of the needed inputs, checked; the caller's arrays themselves where they are arrays.
@@ -53,7 +53,10 @@ class Intake:
                 continue
             if node.name not in data:
                 raise DataError(_missing(self.inputs, needed, data, node))
-            array = node.checked(data[node.name])
+            value = data[node.name]
+            if type(value) is not np.ndarray and is_frame(value):
+                value = _table(value, self.columns.get(str(node.name), ()))
+            array = node.checked(value)
             if node in self.seen and array.dtype != self.seen[node].dtype:
                 _check_kind(node, array, self.seen[node])
             if len(array) != n:
@@ -68,12 +71,14 @@ class Intake:
             _check_known(self.inputs, data)
         return values
 
-    def dealt_columns(self, data: Any, needed: Collection[Node], labels: Any) -> tuple[str, ...]:
-        """Return the columns of a frame that is dealt out to the inputs as a table; () for other data."""
+    def columns_of(self, data: Any, needed: Collection[Node], labels: Any) -> dict[str, tuple[str, ...]]:
+        """Return the columns of the frames in data, which later frames are to have: by input, "" for a whole table."""
+        if isinstance(data, Mapping):
+            return {str(name): tuple(map(str, each.columns)) for name, each in data.items() if is_frame(each)}
         wanted = [node for node in self.inputs if node in needed]
         if not is_frame(data) or _has_names(data, self._table_inputs(wanted, labels)):
-            return ()
-        return tuple(map(str, data.columns))
+            return {}
+        return {"": tuple(map(str, data.columns))}
 
     def _table_inputs(self, wanted: Sequence[Input], labels: Any) -> list[Input]:
         """Return the inputs that a table is for: all, or those that are not filled by labels."""
@@ -90,7 +95,7 @@ class Intake:
                 frame_arrays(data, [str(node.name) for node in inputs if node.name in set(map(str, data.columns))])
                 | given
             )
-        return _dealt_out(inputs, _table(data, self.columns)) | given
+        return _dealt_out(inputs, _table(data, self.columns.get("", ()))) | given
 
 
 def _has_names(frame: Any, inputs: Sequence[Input]) -> bool:
@@ -188,7 +193,7 @@ def ids_of(data: Any, index: Any, n: int, start: int = 0) -> Array:
         return np.arange(start, start + n)
     try:
         ids = as_ids(index.to_numpy() if hasattr(index, "to_numpy") else index)
-    except StorageError as error:
+    except (StorageError, ValueError) as error:
         raise DataError(f"index: {str(error).removeprefix('ids: ')}") from None
     if len(ids) != n:
         raise DataError(f"index: expected {n} ids, one for each observation, but got {len(ids)}")

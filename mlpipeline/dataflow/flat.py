@@ -39,7 +39,7 @@ class FlatPipeline:
     roles: dict[str, list[int]]
     made_with: dict[str, Any]
     container: str | None
-    fitted: tuple[dict[int, StatefulLayer], dict[int, Spec], tuple[str, ...]] | None
+    fitted: tuple[dict[int, StatefulLayer], dict[int, Spec], Mapping[str, tuple[str, ...]]] | None
 
 
 def flattened(pipeline: Pipeline) -> FlatPipeline:

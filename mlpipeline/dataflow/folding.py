@@ -173,23 +173,32 @@ def _leaf(node: Node, specs: Mapping[Node, Spec]) -> Form:
 
 def _computing(target: Node, form: Form, specs: Mapping[Node, Spec]) -> Callable[..., Array]:
     """Return the function that computes a form from the values of its sources."""
-    is_narrow = specs[target].dtype == np.float32 if target in specs else False
+    is_narrow = target in specs and specs[target].dtype == np.float32
     sources = form.sources
     blocks = [
-        [(sources.index(node), affine.as_type(np.float32) if is_narrow else affine) for node, affine in block.terms]
+        [(sources.index(node), _narrowed(affine) if is_narrow else affine) for node, affine in block.terms]
         for block in form.blocks
     ]
     compute = blocks[0][0][1] if len(sources) == len(blocks) == len(blocks[0]) == 1 else _several(blocks)
     return _finishing(_checking_shapes(compute, [specs[node].shape for node in sources]), form)
 
 
-def _several(blocks: Sequence[Sequence[tuple[int, Affine]]]) -> Callable[..., Array]:
+def _narrowed(affine: Affine) -> Callable[[Array], Array]:
+    """Return a map in float32; where its numbers are too large or small for that, only its results are."""
+    with np.errstate(over="ignore", under="ignore"):
+        narrow = affine if affine is IDENTITY else affine.as_type(np.float32)
+    if np.isfinite(narrow.factor).all() and np.array_equal(narrow.factor == 0, affine.factor == 0):
+        return narrow
+    return lambda x: affine(x.astype(np.float64)).astype(np.float32)
+
+
+def _several(blocks: Sequence[Sequence[tuple[int, Callable[[Array], Array]]]]) -> Callable[..., Array]:
     def compute(*values: Array) -> Array:
         tables = [value[:, None] if value.ndim == 1 else value for value in values]
         parts = []
         for terms in blocks:
             total, *others = (
-                tables[position] if affine.is_identity else affine(tables[position]) for position, affine in terms
+                tables[position] if affine is IDENTITY else affine(tables[position]) for position, affine in terms
             )
             for other in others:
                 total += other

@@ -63,12 +63,12 @@ class Fitted:
     Args:
         layers: for each applied layer that learns, the copy that has learned.
         specs: what the fit has seen at each node.
-        columns: of the frame that was dealt out to the inputs as a table, if it was one.
+        columns: of the frames that were given: by input, and under "" of one that was dealt out to the inputs.
     """
 
     layers: Mapping[Application, StatefulLayer]
     specs: Mapping[Node, Spec]
-    columns: tuple[str, ...] = ()
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def make_graph(

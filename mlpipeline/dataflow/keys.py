@@ -6,9 +6,12 @@ modules; what belongs to an installed library counts by its name.
 
 from __future__ import annotations
 
+import contextvars
+import dis
 import functools
 import sys
 import sysconfig
+import threading
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -23,6 +26,9 @@ _DEEPEST = 200
 _LIBRARIES = tuple(filter(None, (sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib"))))
 _NOT_OF_A_LAYER = {"_metadata", "_width", "_names_in", "_container"}
 _UFUNCS = {name: each for name, each in vars(np).items() if isinstance(each, np.ufunc)}
+_PLAIN = (bool, int, float, complex, str, bytes)
+_WITHOUT_CONTENT = (type(threading.Lock()), type(threading.RLock()), threading.local, contextvars.ContextVar)
+_LOOKING_UP = ("LOAD_GLOBAL", "LOAD_NAME", "IMPORT_NAME")
 _DESCRIPTORS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _BUILT_IN = "mlpipeline.dataflow."
 
@@ -76,8 +82,10 @@ class _Describer:
         self._path: list[int] = []
 
     def key(self, value: Any) -> str:
-        if value is None or isinstance(value, bool | int | float | complex | str | bytes):
+        if value is None or type(value) in _PLAIN:
             return _joined([type(value).__name__, repr(value)])
+        if isinstance(value, _WITHOUT_CONTENT):
+            return type(value).__name__
         known = self._known.get(id(value))
         if known is not None:
             return known[1]
@@ -103,7 +111,7 @@ class _Describer:
         hasher = xxhash.xxh3_128(f"{array.dtype!r}{array.shape}".encode())
         if array.dtype.hasobject:
             for item in array.ravel().tolist():
-                text = repr(item) if isinstance(item, str | int | float | bool | bytes | None) else self.key(item)
+                text = repr(item) if item is None or type(item) in _PLAIN else self.key(item)
                 hasher.update(b"%d:" % len(text) + text.encode(errors="surrogatepass"))
         elif array.size:
             plain = array.dtype.kind in "biufc"
@@ -111,19 +119,29 @@ class _Describer:
         return hasher.hexdigest()
 
     def _of_array(self, value: Any) -> Iterable[str]:
-        return [self.array(np.asarray(value))]
+        return [*self._kind(value), self.array(np.asarray(value))]
 
     def _of_dtype(self, value: np.dtype[Any]) -> Iterable[str]:
         return [repr(value)]
 
     def _of_sequence(self, value: Any) -> Iterable[str]:
-        return [type(value).__name__, *map(self.key, value)]
+        return [*self._kind(value), *map(self.key, value)]
 
     def _of_set(self, value: Any) -> Iterable[str]:
-        return sorted(map(self.key, value))
+        return [*self._kind(value), *sorted(map(self.key, value))]
 
     def _of_mapping(self, value: Mapping[Any, Any]) -> Iterable[str]:
-        return [self.key(item) for pair in value.items() for item in pair]
+        pairs = [self.key(item) for pair in value.items() for item in pair]
+        return [*self._kind(value), self.key(getattr(value, "default_factory", None)), *pairs]
+
+    def _of_number(self, value: Any) -> Iterable[str]:
+        return [*self._kind(value), repr(value)]
+
+    def _kind(self, value: Any) -> Iterable[str]:
+        """Describe the class of a value, and what one of a user's class has besides."""
+        if not _is_own(type(value)):
+            return [type(value).__name__]
+        return [self.key(type(value)), self.key(getattr(value, "__dict__", None))]
 
     def _of_text(self, value: Any) -> Iterable[str]:
         return [repr(value)]
@@ -167,9 +185,9 @@ class _Describer:
             return [f"{value.__module__}.{value.__qualname__}", *(self._cell(cell) for cell in cells)]
         return [
             *self._code(value.__code__),
-            *map(self.key, (value.__defaults__, value.__kwdefaults__)),
+            *map(self.key, (value.__defaults__, value.__kwdefaults__, {**vars(value), "__wrapped__": None})),
             *(self._cell(cell) for cell in value.__closure__ or ()),
-            *self._used(value.__globals__, frozenset(_names(value.__code__))),
+            *self._used(value.__globals__, _global_names(value.__code__), frozenset(_names(value.__code__))),
         ]
 
     def _code(self, code: types.CodeType) -> Iterable[str]:
@@ -178,15 +196,15 @@ class _Describer:
         for constant in code.co_consts:
             yield from self._code(constant) if isinstance(constant, types.CodeType) else [self.key(constant)]
 
-    def _used(self, scope: Mapping[str, Any], names: frozenset[str]) -> Iterable[str]:
-        """Describe what code finds under its names, and the modules of the user's by what it takes from them."""
+    def _used(self, scope: Mapping[str, Any], names: frozenset[str], attributes: frozenset[str]) -> Iterable[str]:
+        """Describe what code finds under its global names, and in modules of the user's what it takes from them."""
         for name in sorted(names):
             found = scope.get(name, sys.modules.get(name))
             if isinstance(found, types.ModuleType):
                 yield str(found.__name__)
                 if _is_own(found) and id(found) not in self._path:
                     self._path.append(id(found))
-                    yield from self._used(vars(found), names)
+                    yield from self._used(vars(found), attributes, attributes)
                     self._path.pop()
             elif name in scope:
                 yield name
@@ -250,6 +268,13 @@ def _is_own(thing: Any) -> bool:
     return path is None or not path.startswith(_LIBRARIES)
 
 
+@functools.cache
+def _global_names(code: types.CodeType) -> frozenset[str]:
+    """Return the names that code, and code in it, looks up among globals or imports; not those of attributes."""
+    own = {each.argval for each in dis.get_instructions(code) if each.opname in _LOOKING_UP}
+    return frozenset(own).union(*(_global_names(each) for each in code.co_consts if isinstance(each, types.CodeType)))
+
+
 def _names(code: types.CodeType) -> list[str]:
     inner = [name for each in code.co_consts if isinstance(each, types.CodeType) for name in _names(each)]
     return [*code.co_names, *inner]
@@ -277,6 +302,7 @@ def _joined(parts: Iterable[str]) -> str:
 _DESCRIBERS: list[tuple[Any, Callable[[_Describer, Any], Iterable[str]]]] = [
     ((np.ndarray, np.generic), _Describer._of_array),
     (np.dtype, _Describer._of_dtype),
+    (_PLAIN, _Describer._of_number),
     ((list, tuple), _Describer._of_sequence),
     ((set, frozenset), _Describer._of_set),
     (Mapping, _Describer._of_mapping),

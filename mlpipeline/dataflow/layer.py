@@ -35,7 +35,7 @@ class Layer(Estimator):
     compute: Callable[..., Any]  # `transform` as it was written: arrays in, arrays out
 
     def __init__(self, n_outputs: int | None = None) -> None:
-        if n_outputs is not None:
+        if n_outputs is not None and n_outputs != self.n_outputs:
             self.n_outputs = n_outputs
 
     def __init_subclass__(cls, **arguments: Any) -> None:

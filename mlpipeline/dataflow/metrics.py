@@ -188,7 +188,10 @@ def _class_numbers(values: Array, width: int) -> Array:
     Raises: PipelineError: a label is no such number.
     """
     if _is_text(values):
-        raise PipelineError(f"scores of {width} classes cannot be compared with labels that are text")
+        raise PipelineError(
+            f"scores of {width} classes cannot be compared with labels that are text; compare with the classes: "
+            "Sklearn(..., method='predict'), or one-hot labels on both sides"
+        )
     if values.ndim == 2:
         numbers: Array = values.argmax(axis=1)
         return numbers

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from threading import Lock
+from threading import RLock
 from typing import Any, Self
 
 from mlpipeline.dataflow import fitting
@@ -31,10 +31,12 @@ from mlpipeline.dataflow.pipeline_estimator import PipelineEstimator
 from mlpipeline.dataflow.pipeline_portrayal import PipelinePortrayal
 from mlpipeline.dataflow.plan import fitted_layer
 from mlpipeline.dataflow.prepared import Prepared
+from mlpipeline.dataflow.spec import Array
 from mlpipeline.dataflow.storage import Storage, open_storage
 from mlpipeline.errors import DataError, PipelineError
 
 Nodes = Node | Sequence[Node]
+Columns = dict[str, tuple[str, ...]]
 
 
 class Pipeline(PipelineEstimator, PipelinePortrayal):
@@ -78,7 +80,7 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
         self._needed_to_fit = inputs_of(fitting.fitted_nodes(self.graph), with_labels=True)
         self._intake = Intake(self.graph.inputs, inputs_of(self.graph.outputs, with_labels=False))
         self._prepared = Prepared(self.graph, None)
-        self._learning = Lock()
+        self._learning = RLock()
 
     @property
     def fitted(self) -> Fitted | None:
@@ -119,11 +121,11 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
         """
         if isinstance(y, int):
             y, epochs = None, y
-        values = self._fit_values(data, y)
+        columns: Columns = {}
+        values = self._fit_values(data, y, columns)
         if not observation_count(values):
             raise DataError("expected at least one observation to fit on, but got none")
-        fitted = fitting.fit_whole(self.graph, values, _checked_epochs(epochs))
-        self.fitted = replace(fitted, columns=self._intake.dealt_columns(data, self._needed_to_fit, y))
+        self.fitted = replace(fitting.fit_whole(self.graph, values, _checked_epochs(epochs)), columns=columns)
         return self
 
     def partial_fit(self, data: Any, y: Any = None) -> Self:
@@ -131,10 +133,10 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
 
         Raises: PipelineError: a layer cannot be fitted batch by batch; names it.
         """
-        values = self._fit_values(data, y)
         with self._learning:  # what two threads teach at once must both count
-            fitted = fitting.fit_batch(self.graph, self.fitted, values)
-            self.fitted = replace(fitted, columns=self._intake.dealt_columns(data, self._needed_to_fit, y))
+            columns = dict(self.fitted.columns) if self.fitted else {}
+            values = self._fit_values(data, y, columns)
+            self.fitted = replace(fitting.fit_batch(self.graph, self.fitted, values), columns=columns)
         return self
 
     def fit_generator(self, generator: Any, steps_per_epoch: int | None = None, epochs: int = 1) -> Self:
@@ -148,11 +150,12 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
         Raises: PipelineError: a layer cannot be fitted batch by batch, or the generator not be read again.
         """
         passes = fitting.passes_over(generator, steps_per_epoch)
+        columns: Columns = {}
 
         def batches(count: int) -> Iterator[Iterable[fitting.Values]]:
-            return ((self._fit_values(*batch_of(item)) for item in one) for one in passes(count))
+            return ((self._fit_values(*batch_of(item), columns) for item in one) for one in passes(count))
 
-        self.fitted = fitting.fit_stream(self.graph, batches, _checked_epochs(epochs))
+        self.fitted = replace(fitting.fit_stream(self.graph, batches, _checked_epochs(epochs)), columns=columns)
         return self
 
     def transform(self, data: Any, index: Any = None) -> Any:
@@ -190,6 +193,7 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
         prepared = self._prepared
         plan = prepared.streaming_plan()
         ids = None if index is None else iter(index)
+        stored: set[Any] = set()
         start = 0
         for data, _ in _batches(generator, steps):
             values = prepared.arrange(data)
@@ -197,7 +201,9 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
             outputs = prepared.run(values, plan)
             if self._storage is not None:
                 batch_ids = ids_of(data, None if ids is None else list(islice(ids, n)), n, start)
-                self._storage.write(prepared.kept_ids(batch_ids, values), outputs)
+                batch_ids = prepared.kept_ids(batch_ids, values)
+                _check_new(batch_ids, stored)
+                self._storage.write(batch_ids, outputs)
             start += n
             yield outputs if self._container is None else self._as_table(outputs, data)
         if steps is None and ids is not None and next(ids, None) is not None:
@@ -245,13 +251,26 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
     def __reduce__(self) -> tuple[Any, ...]:
         return restored, (flattened(self),)
 
-    def _fit_values(self, data: Any, labels: Any = None) -> fitting.Values:
-        return self._intake.arrange(data, self._needed_to_fit, labels)
+    def _fit_values(self, data: Any, labels: Any, columns: Columns) -> fitting.Values:
+        """Return data for a fit; `columns` are those of the frames before, and take in those of the first."""
+        values = replace(self._intake, columns=columns).arrange(data, self._needed_to_fit, labels)
+        for name, known in self._intake.columns_of(data, self._needed_to_fit, labels).items():
+            columns.setdefault(name, known)
+        return values
 
 
 def _batches(generator: Any, steps: int | None) -> Iterator[tuple[Any, Any]]:
     source = generator if hasattr(generator, "__iter__") else generator()
     return map(batch_of, islice(source, steps))
+
+
+def _check_new(ids: Array, stored: set[Any]) -> None:
+    """Refuse ids that the same stream had before: their outputs would be replaced."""
+    given = ids.tolist()
+    again = [each for each in given if each in stored]
+    if again:
+        raise DataError(f"index: each id may come once in a stream, but {again[0]!r} came in an earlier batch too")
+    stored.update(given)
 
 
 def _checked_epochs(epochs: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from mlpipeline.dataflow.estimator import checked_container, transformer_tags
 from mlpipeline.dataflow.graph import Graph, rebuilt
+from mlpipeline.dataflow.layer import Layer
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.outputs import Outputs
@@ -73,7 +74,7 @@ class PipelineEstimator(ABC):
     @property
     def _gives_probabilities(self) -> bool:
         model = self._model()
-        return model is not None and model.made_by == "predict_proba" and hasattr(self, "classes_")
+        return model is not None and model.made_by == "predict_proba"
 
     def _model(self) -> Sklearn | None:
         """Return the supervised scikit-learn layer that gives the first output, if one does."""
@@ -84,10 +85,16 @@ class PipelineEstimator(ABC):
         return layer if isinstance(layer, Sklearn) else None
 
     def score(self, data: Any, y: Any = None) -> float:
-        """Return the first metric.
+        """Return the first metric; without one the accuracy of a classifier, or R² of a regressor.
 
-        Raises: PipelineError: the pipeline has none.
+        Raises: PipelineError: the pipeline has neither.
         """
+        model = self._model()
+        if not self.graph.metrics and model is not None and y is not None:
+            from sklearn.base import is_classifier
+            from sklearn.metrics import accuracy_score, r2_score
+
+            return float((accuracy_score if is_classifier(model.estimator) else r2_score)(y, self.predict(data)))
         if not self.graph.metrics:
             raise PipelineError("score needs a metric: Pipeline(..., metrics=[...]); or pass scoring= to the search")
         return float(next(iter(self.evaluate(data, y).values())))
@@ -111,7 +118,7 @@ class PipelineEstimator(ABC):
         return parameters
 
     def set_params(self, **parameters: Any) -> Self:
-        """Change `node__parameter=value` or what the pipeline was made with; it is unfitted then.
+        """Change `node__parameter=value`, `node=layer`, or what the pipeline was made with; it is unfitted then.
 
         The layers that were passed in, which other pipelines may share, stay as they are.
 
@@ -119,9 +126,15 @@ class PipelineEstimator(ABC):
         """
         made_with = self.get_params(deep=False)
         changes: dict[Application, dict[str, Any]] = {}
+        layers: dict[Application, Layer] = {}
+        by_label = {label: node.application for node, label in self.graph.labels.items()}
         for key, value in parameters.items():
             if key in made_with:
                 made_with[key] = value
+                continue
+            application = by_label.get(key)
+            if application is not None and isinstance(value, Layer):
+                layers[application] = value
                 continue
             name = max(
                 (label for label in self.graph.labels.values() if key.startswith(f"{label}__")), key=len, default=""
@@ -131,8 +144,8 @@ class PipelineEstimator(ABC):
                     f"{key} is not a parameter{did_you_mean(key, self.get_params())}; expected node__parameter=value"
                 )
             changes.setdefault(self.graph.find(name), {})[key.removeprefix(f"{name}__")] = value
-        if changes:
-            counterpart = rebuilt(self.graph, lambda each: _changed(each, changes.get(each)))
+        if changes or layers:
+            counterpart = rebuilt(self.graph, lambda each: _changed(layers.get(each, each.layer), changes.get(each)))
             for role in ("outputs", "metrics", "explorers"):
                 made_with[role] = [counterpart.get(node, node) for node in made_with[role]]
         self.__init__(**made_with)  # type: ignore[misc]
@@ -171,7 +184,7 @@ class PipelineEstimator(ABC):
         fitted = self._prepared.fitted
         if fitted is None:
             raise PipelineError("fit the pipeline first; then the columns of its outputs are known")
-        columns = fitted.columns if input_features is None else tuple(map(str, input_features))
+        columns = dict(fitted.columns) if input_features is None else {"": tuple(map(str, input_features))}
         by_node = column_names(self.graph, self._prepared, columns)
         names = [name for node in self.graph.outputs for name in by_node[node]]
         if len(set(names)) < len(names):  # two outputs pass the same columns on
@@ -191,19 +204,21 @@ class PipelineEstimator(ABC):
         return frame
 
 
-def column_names(graph: Graph, prepared: Prepared, columns: tuple[str, ...]) -> dict[Node, list[str]]:
+def column_names(graph: Graph, prepared: Prepared, columns: Mapping[str, tuple[str, ...]]) -> dict[Node, list[str]]:
     """Return a name for each value of an observation at each node.
 
     Args:
         graph: the nodes.
         prepared: the fitted layers, and what the fit has seen at each node.
-        columns: the columns of the table that the inputs were dealt, or ().
+        columns: those of the frames that were given, by input; "" for one that was dealt out to the inputs.
     """
     names: dict[Node, list[str]] = {}
-    rest = list(columns)
+    rest = list(columns.get("", ()))
     for entry in graph.inputs:
         own = numbered(str(entry.name), prepared.specs.get(entry))
         names[entry] = rest[: len(own)] if len(own) > 1 and len(rest) >= len(own) else own
+        if len(columns.get(str(entry.name), ())) == len(own):
+            names[entry] = list(columns[str(entry.name)])
         rest = rest[len(own) :]
     for application in graph.applications:
         if application.layer.is_observer:
@@ -223,9 +238,10 @@ def numbered(name: str, spec: Spec | None) -> list[str]:
     return [f"{name}_{i}" for i in range(spec.size or 0)]
 
 
-def _changed(application: Application, changes: Mapping[str, Any] | None) -> Any:
+def _changed(layer: Layer, changes: Mapping[str, Any] | None) -> Layer:
     if changes is None:
-        return application.layer
+        return layer
     from sklearn.base import clone
 
-    return clone(application.layer).set_params(**changes)
+    changed: Layer = clone(layer).set_params(**changes)
+    return changed

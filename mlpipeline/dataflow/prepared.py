@@ -18,7 +18,7 @@ from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.observer import Observer
 from mlpipeline.dataflow.outputs import Outputs
 from mlpipeline.dataflow.plan import Plan, make_plan
-from mlpipeline.dataflow.running import told_where
+from mlpipeline.dataflow.running import read_only, told_where
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
 
@@ -42,7 +42,7 @@ class Prepared:
         stateless = {each: copy.copy(each.layer) for each in graph.applications if not _learns(each)}
         self.layers: Mapping[Application, Layer] = {**stateless, **(fitted.layers if fitted else {})}
         self.needed = inputs_of(graph.outputs, with_labels=False)
-        self._intake = Intake(graph.inputs, self.needed, self.specs, fitted.columns if fitted else ())
+        self._intake = Intake(graph.inputs, self.needed, self.specs, fitted.columns if fitted else {})
         self._names = [(str(node.name), node) for node in graph.outputs]
 
     @cached_property
@@ -144,7 +144,7 @@ def _observed(application: Application, values: Values, names: Sequence[str]) ->
     if not isinstance(observer, Observer):
         raise PipelineError(f"{application} is neither a metric nor an explorer")
     with told_where(application):
-        return observer.observe(*(values[node] for node in application.inputs), names=names)
+        return observer.observe(*(read_only(values[node]) for node in application.inputs), names=names)
 
 
 def _learns(application: Application) -> bool:

@@ -32,6 +32,7 @@ def fitted(application: Application, values: Sequence[Array], epochs: int) -> La
         if not len(values[0]):
             raise DataError("there are no observations to learn from")
         copied.learn(*given_to(layer, values), epochs=epochs)
+        _own(copied, values)
     return copied
 
 
@@ -40,6 +41,14 @@ def learn_more(application: Application, layer: StatefulLayer, values: Sequence[
     if len(values[0]):
         with told_where(application), keeping_to_metadata(layer):
             layer.learn_more(*given_to(layer, values))
+            _own(layer, values)
+
+
+def _own(layer: StatefulLayer, values: Sequence[Array]) -> None:
+    """Copy what was learned where it lies in the memory of the data, which their owner may change."""
+    for name, learned in layer.metadata.items():
+        if isinstance(learned, np.ndarray) and any(np.may_share_memory(learned, each) for each in values):
+            layer.metadata[name] = learned.copy()
 
 
 def applied(application: Application, layer: Layer, values: Sequence[Array]) -> Sequence[Array]:

@@ -196,3 +196,13 @@ def test_a_pipeline_that_ends_in_probabilities_is_a_classifier_to_scikit_learn()
     assert voting.score(ROWS, SPECIES) > 0.9
     with pytest.raises(AttributeError, match="no probabilities"):
         classifying().fit(ROWS, SPECIES).predict_proba(ROWS)
+
+
+def test_layers_are_searched_over_as_well_as_their_parameters() -> None:
+    search = GridSearchCV(classifying(), {"white": [layers.Whiten(), layers.ScalarMultiply(0.0)]}, cv=3)
+    assert repr(search.fit(ROWS, SPECIES).best_params_["white"]) == "Whiten()"
+
+
+def test_a_classifier_without_metrics_has_its_accuracy_as_score() -> None:
+    bare = classifying().set_params(metrics=[]).fit(ROWS, SPECIES)
+    assert bare.score(ROWS, SPECIES) == (bare.predict(ROWS) == SPECIES).mean()

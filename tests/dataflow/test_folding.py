@@ -151,3 +151,13 @@ def test_observations_of_another_shape_than_the_fits_are_refused() -> None:
     pipeline = Pipeline(x, layers.ScalarMultiply(2.0)(layers.Whiten()(x), "out")).fit({"x": np.eye(3)})
     with pytest.raises(DataError, match=r"'out': the fit has seen observations of shape \(3,\), but got \(1,\)"):
         pipeline.transform({"x": np.ones((2, 1))})
+
+
+def test_maps_too_large_for_float32_are_folded_in_float64() -> None:
+    x = Input("x", (3,))
+    data = np.full((2, 3), 1e-30, np.float32)
+    pipeline = Pipeline(x, layers.ScalarMultiply(1e30)(layers.ScalarMultiply(1e30)(x), "out")).fit({"x": data})
+    assert steps(pipeline) == 1
+    result = pipeline.transform({"x": data})["out"]
+    np.testing.assert_allclose(result, 1e30, rtol=1e-6)
+    assert result.dtype == np.float32

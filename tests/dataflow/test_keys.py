@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +38,8 @@ def test_equal_arrays_have_equal_keys_however_they_lie_in_memory() -> None:
 
 
 def test_an_array_of_other_objects_has_no_key() -> None:
-    with pytest.raises(NoKeyError, match="lock cannot be told from another"):
-        array_key(np.array([threading.Lock()], dtype=object))
+    with Path(__file__).open() as file, pytest.raises(NoKeyError, match="TextIOWrapper cannot be told from another"):
+        array_key(np.array([file], dtype=object))
 
 
 @pytest.mark.parametrize(
@@ -122,10 +121,31 @@ OTHERS = {
         def f(x): return x * §
         step = FunctionTransformer(f)
     """,
+    "a default of a dictionary": """
+        import collections
+        T = collections.defaultdict(lambda: §)
+        def step(x): return x * T[0]
+    """,
+    "a dictionary of the user's": """
+        class D(dict):
+            def __missing__(self, key): return §
+        T = D()
+        def step(x): return x * T[0]
+    """,
+    "the fields of a named tuple": """
+        import collections
+        P = collections.namedtuple("P", "§")(1, 2)
+        def step(x): return x * P.a
+    """,
+    "an attribute of a function": "def step(x): return x * step.k\nstep.k = §",
     "the order of arguments": "def step(x, *, §): return x * a + b",
     "a module's name": "import § as m\ndef step(x): return m.sqrt(x)",
 }
-CHANGES = {"the order of arguments": ("a=2, b=3", "b=2, a=3"), "a module's name": ("math", "cmath")}
+CHANGES = {
+    "the fields of a named tuple": ("a b", "b a"),
+    "the order of arguments": ("a=2, b=3", "b=2, a=3"),
+    "a module's name": ("math", "cmath"),
+}
 
 
 @pytest.mark.parametrize("what", OTHERS)
@@ -152,6 +172,18 @@ def test_a_logger_or_another_thing_of_a_library_keeps_its_key() -> None:
     before = content_key(step)
     step(1)
     assert content_key(step) == before
+
+
+def test_a_lock_or_an_unrelated_global_with_the_name_of_an_attribute_does_not_matter() -> None:
+    source = """
+        import threading
+        lock = threading.Lock()
+        mean = (i for i in [])  # has no key
+        def step(x):
+            with lock:
+                return x.mean()
+    """
+    assert content_key(function_from(source)) == content_key(function_from(source))
 
 
 def test_what_a_user_keeps_in_a_layer_beside_its_parameters_counts() -> None:

@@ -337,3 +337,43 @@ def test_an_array_is_not_taken_for_several_outputs() -> None:
     pipeline = Pipeline(x, Two()(x, ["a", "b"]))
     with pytest.raises(PipelineError, match="transform returned ndarray, expected 2 arrays in a tuple"):
         pipeline.transform({"x": np.ones(2)})
+
+
+def test_frames_of_a_stream_and_in_a_dictionary_keep_their_columns_in_order(table: np.ndarray) -> None:
+    frame = pd.DataFrame(table, columns=list("abcd"))
+    turned = frame[list("dcba")]
+    expected = whitening().fit({"x": table}).transform({"x": table})["white"]
+    streamed = whitening().fit_generator([frame[:30], turned[30:]])
+    np.testing.assert_allclose(streamed.transform(turned)["white"], expected)
+    np.testing.assert_allclose(whitening().fit({"x": frame}).transform({"x": turned})["white"], expected)
+    np.testing.assert_allclose(
+        whitening().partial_fit(frame[:30]).partial_fit(turned[30:]).transform(frame)[0], expected
+    )
+
+
+def test_what_was_learned_does_not_lie_in_the_memory_of_the_data(table: np.ndarray) -> None:
+    class Keeping(layers.StatefulLayer):
+        def fit(self, x):
+            self.metadata["first"] = x[0]
+
+        def transform(self, x):
+            return x - self.metadata["first"]
+
+    x = Input("x", (4,))
+    pipeline = Pipeline(x, Keeping()(x, "out")).fit({"x": table})
+    first = table[0].copy()
+    table[0] = 0
+    np.testing.assert_array_equal(pipeline.layer("out").metadata["first"], first)
+
+
+def test_a_metric_cannot_change_the_data(table: np.ndarray) -> None:
+    x = Input("x", (4,))
+    sorting = metrics.Metric(lambda values: values.sort() or 1.0)(x, "sorted")
+    with pytest.raises(ValueError, match="read-only"):
+        Pipeline(x, layers.Whiten()(x, "white"), sorting).fit({"x": table}).evaluate({"x": table})
+
+
+def test_a_stream_is_not_stored_twice_under_an_id(table: np.ndarray, tmp_path: Path) -> None:
+    pipeline = whitening(storage=tmp_path / "store").fit({"x": table})
+    with pytest.raises(DataError, match="each id may come once in a stream, but 0 came in an earlier batch"):
+        list(pipeline.transform_generator([{"x": table[:3]}, {"x": table[3:6]}], index=[0, 1, 2, 3, 0, 4]))

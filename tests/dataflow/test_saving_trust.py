@@ -109,7 +109,7 @@ def test_all_names_are_listed_before_anything_is_imported(saved, evil):
     changed(saved, change)
     with pytest.raises(PipelineError) as caught:
         load_pipeline(saved, trusted=["evil_module.thing"])
-    assert "trusted=['my_layers.Whiten', 'os.system']" in str(caught.value)
+    assert "trusted=['evil_module.thing', 'my_layers.Whiten', 'os.system']" in str(caught.value)
     assert not evil.exists()
 
 

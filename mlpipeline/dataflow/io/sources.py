@@ -36,6 +36,7 @@ def from_csv(
     exclude_cols: Sequence[str] = (),
     nrows: int | None = None,
     eager: bool = False,
+    cols: Sequence[str] | None = None,
     **options: Any,
 ) -> dict[str, Input]:
     """Return an input for each column of a CSV file, in the order of the columns.
@@ -45,10 +46,11 @@ def from_csv(
         exclude_cols: the names of columns to leave out.
         nrows: how many rows to look at; a few are enough to learn the names, and no dtype is promised then.
         eager: give the inputs these rows, so that what is built from them is computed at once.
+        cols: the names of columns to use; None for all.
         options: keyword arguments of `pandas.read_csv`, as for `io.CSVData`.
     Raises: DataError: the file cannot be read, or a name is of no column.
     """
-    return _inputs(CSVSource(path, exclude_cols, None, options), nrows, eager)
+    return _inputs(CSVSource(path, exclude_cols, cols, options), nrows, eager)
 
 
 def from_sql(

@@ -158,7 +158,7 @@ class Concatenate(StatelessLayer):
         except ValueError:
             shapes = " and ".join(str(array.shape) for array in arrays)
             raise DataError(f"expected arrays that differ along axis {axis} only, but got {shapes}") from None
-        if joined.dtype.kind in "SU" and any(array.dtype.kind not in "SUO" for array in arrays):
+        if joined.dtype.kind in "SUO" and any(array.dtype.kind not in "SUO" for array in arrays):
             raise DataError("expected texts only or numbers only, for numbers beside texts would become texts")
         return joined
 

@@ -47,7 +47,9 @@ def takes_tables(estimator: Any) -> bool:
 
 
 def works_in_place(estimator: Any) -> bool:
-    """Return whether an estimator, or one inside it, was told to work in the array that it is given."""
+    """Return whether an estimator may work in the array that it is given: one not of scikit-learn, or told to."""
+    if not type(estimator).__module__.startswith("sklearn."):
+        return True
     parameters = estimator.get_params().items()
     return any(value is False and name.rpartition("__")[2].lower() in ("copy", "copy_x") for name, value in parameters)
 

@@ -106,7 +106,7 @@ def described(pipeline: Pipeline, encoder: Encoder) -> Json:
         "name": pipeline.name,
         "version": encoder.encode(pipeline.version, "version"),
         "set_output": pipeline._container,
-        "columns": list(pipeline.fitted.columns) if pipeline.fitted else [],
+        "columns": {name: list(each) for name, each in pipeline.fitted.columns.items()} if pipeline.fitted else {},
         "inputs": [{"name": node.name, **_described_spec(node.spec, encoder)} for node in graph.inputs],
         "applications": applications,
         **{role: [numbers[node] for node in getattr(graph, role)] for role in ROLES},
@@ -136,7 +136,8 @@ def rebuild(document: Json, decoder: Decoder, storage: Any = None) -> Pipeline:
     pipeline.set_output(transform=document["set_output"])
     if document["fitted"] is not None:
         fitted = _fitted(document["fitted"], applications, nodes, decoder)
-        pipeline.fitted = replace(fitted, columns=tuple(map(str, document["columns"])))
+        columns = {str(name): tuple(map(str, each)) for name, each in document["columns"].items()}
+        pipeline.fitted = replace(fitted, columns=columns)
     return pipeline
 
 

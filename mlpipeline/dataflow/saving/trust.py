@@ -21,6 +21,8 @@ class Trust:
     """
 
     def __init__(self, trusted: Iterable[Any] = ()) -> None:
+        if not isinstance(trusted, Iterable):
+            raise PipelineError(f"trusted: expected a list of what to trust by name, but got {trusted!r}")
         named = [trusted] if isinstance(trusted, str) else list(trusted)
         self._paths = {each for each in named if isinstance(each, str)}
         self._paths |= {each.__name__ for each in named if isinstance(each, ModuleType)}
@@ -49,7 +51,7 @@ class Trust:
         are = "is" if len(unknown) == 1 else "are"
         raise PipelineError(
             f"this file names {listed}, which {are} not part of mlpipeline; if you trust whoever wrote it, "
-            f"load_pipeline({str(path)!r}, trusted={unknown!r})"
+            f"load_pipeline({str(path)!r}, trusted={sorted({*self._paths, *unknown})!r})"
         )
 
     def find(self, name: str) -> Any:
