@@ -256,9 +256,8 @@ def test_another_storage_sees_each_write_at_once(opened):
         assert len(reader) == number + 2
 
 
-def test_threads_share_one_storage(opened, where):
-    if isinstance(where, sqlite3.Connection) and not where.execute("PRAGMA database_list").fetchone()[2]:
-        pytest.skip("SQLite ties this connection to its thread")
+@pytest.mark.parametrize("where", [kind for kind in KINDS if kind != "memory"], indirect=True)
+def test_threads_share_one_storage(opened):
     storage, errors = opened(), []
 
     def work(number):
