@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from mlpipeline.dataflow.prepared import Prepared
 
 
+class _Shown(str):
+    """A text that a prompt or a notebook shows as it is, without quotes and escapes."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
 class PipelinePortrayal:
     """The part of `Pipeline` that shows it, and gives it to other tools."""
 
@@ -25,7 +32,7 @@ class PipelinePortrayal:
         """Return a table of the nodes: layer, parents, shape, and what was learned."""
         from mlpipeline.dataflow.drawing import summarize
 
-        return summarize(self.graph, self.fitted)
+        return _Shown(summarize(self.graph, self.fitted))
 
     def plot(self, path: str | Path) -> Path:
         """Draw the graph into a file, .svg or .png."""

@@ -326,6 +326,10 @@ def test_masked_values_are_missing() -> None:
         pipeline.transform({"x": np.ma.masked_array([[1], [2]], mask=[[True], [False]])})
 
 
+def test_a_summary_is_readable_at_a_prompt() -> None:
+    assert "white (output)" in repr(whitening().summary()).splitlines()[3]
+
+
 def test_an_array_is_not_taken_for_several_outputs() -> None:
     class Two(layers.StatelessLayer):
         n_outputs = 2
