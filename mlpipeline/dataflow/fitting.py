@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from itertools import islice
 from typing import Any
 
@@ -19,7 +20,7 @@ from mlpipeline.dataflow.graph import Fitted, Graph, ordered
 from mlpipeline.dataflow.layer import Layer, StatefulLayer
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.plan import fitted_layer, make_plan
-from mlpipeline.dataflow.running import applied, fitted, learn_more
+from mlpipeline.dataflow.running import applied, fitted, keeping_to_metadata, learn_more
 from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
 
@@ -37,7 +38,7 @@ def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
         epochs: how often a layer that goes on learning sees them.
     """
     layers: dict[Application, StatefulLayer] = {}
-    seen = {node: (Spec.of(array), array[:HEAD]) for node, array in values.items()}
+    seen = _looks(values)
     applications = fitted_applications(graph)
     last_use = _last_uses(applications)
     for position, application in enumerate(applications):
@@ -46,9 +47,7 @@ def fit_whole(graph: Graph, values: Values, epochs: int) -> Fitted:
         if isinstance(layer, StatefulLayer):
             layers[application] = layer
         if any(node in last_use for node in application.outputs):
-            results = applied(application, layer, [values[node] for node in application.features])
-            values |= zip(application.outputs, results, strict=True)
-            seen |= {node: (Spec.of(values[node]), values[node][:HEAD]) for node in application.outputs}
+            seen |= _looks(_computed(application, layer, values))
         for node in application.inputs:
             if last_use.get(node, position) <= position:
                 values.pop(node, None)
@@ -76,17 +75,20 @@ def fit_stream(graph: Graph, passes: Callable[[int], Iterator[Iterable[Values]]]
     for level, repeat in zip(levels, repeats, strict=True):
         learning = {application: _layer(application).unfitted_copy() for application in level}
         wanted = list(dict.fromkeys(node for application in level for node in application.inputs))
-        for turn in range(repeat):
-            plan = make_plan(wanted, layers, streamed=True)
-            for batch in next(stream):
-                first = first or dict(batch)
-                values = plan.run(batch)
-                for application, layer in learning.items():
-                    if turn == 0 or layer.is_iterative:
-                        learn_more(application, layer, [values[node] for node in application.inputs])
+        with ExitStack() as checks:
+            for application, layer in learning.items():
+                checks.enter_context(keeping_to_metadata(application, layer))
+            for turn in range(repeat):
+                plan = make_plan(wanted, layers, streamed=True)
+                for batch in next(stream):
+                    first = first or dict(batch)
+                    values = plan.run(batch)
+                    for application, layer in learning.items():
+                        if turn == 0 or layer.is_iterative:
+                            learn_more(application, layer, [values[node] for node in application.inputs])
         layers |= learning
         _check_taught(learning)
-    seen = {node: (Spec.of(array), array[:HEAD]) for node, array in first.items()}
+    seen = _looks(first)
     return Fitted(layers, _specs(fitted_applications(graph), layers, seen))
 
 
@@ -99,18 +101,16 @@ def fit_batch(graph: Graph, before: Fitted | None, values: Values) -> Fitted:
     _check_streamable(fit_levels(graph))
     applications = fitted_applications(graph)
     last_use = _last_uses(applications)
-    seen = {node: (Spec.of(array), array[:HEAD]) for node, array in values.items()}
+    seen = _looks(values)
     for application in applications:
         if isinstance(application.layer, StatefulLayer):
             known = before.layers.get(application) if before else None
             layers[application] = known.fitted_copy() if known else application.layer.unfitted_copy()
-            learn_more(application, layers[application], [values[node] for node in application.inputs])
+            with keeping_to_metadata(application, layers[application]):
+                learn_more(application, layers[application], [values[node] for node in application.inputs])
         if any(node in last_use for node in application.outputs):
             _check_forgetful(application)
-            layer = fitted_layer(application, layers)
-            results = applied(application, layer, [values[node] for node in application.features])
-            values |= zip(application.outputs, results, strict=True)
-            seen |= {node: (Spec.of(values[node]), values[node][:HEAD]) for node in application.outputs}
+            seen |= _looks(_computed(application, fitted_layer(application, layers), values))
     return Fitted(layers, _specs(applications, layers, seen))
 
 
@@ -228,13 +228,25 @@ def _specs(
             continue
         layer = fitted_layer(application, layers)
         try:
-            results = applied(application, layer, [heads[node] for node in application.features])
+            computed = _computed(application, layer, heads)
         except Exception as error:  # a few observations are too few for some; then it stays unknown
             _logger.debug("%s cannot be looked at: %s", application, error)
             continue
-        heads |= zip(application.outputs, results, strict=True)
-        specs |= {node: Spec.of(heads[node]) for node in application.outputs}
+        specs |= {node: Spec.of(array) for node, array in computed.items()}
     return specs
+
+
+def _computed(application: Application, layer: Layer, values: Values) -> Values:
+    """Compute the outputs of a layer into the values that they come from; return them."""
+    results = applied(application, layer, [values[node] for node in application.features])
+    outputs: Values = dict(zip(application.outputs, results, strict=True))
+    values |= outputs
+    return outputs
+
+
+def _looks(values: Values) -> dict[Node, tuple[Spec, Array]]:
+    """Return spec and first observations of nodes."""
+    return {node: (Spec.of(array), array[:HEAD]) for node, array in values.items()}
 
 
 def _same_in_each(passes: Iterator[Iterable[Values]]) -> Iterator[Iterable[Values]]:

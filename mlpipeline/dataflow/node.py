@@ -188,6 +188,12 @@ def _checked_names(kind: str, n_outputs: int, name: str | Sequence[str] | None) 
     return names
 
 
+def differing_observations(nodes: Sequence[Node]) -> tuple[Node, Node] | None:
+    """Return two nodes over other observations, which do not go together; None where all do."""
+    one, *others = {node.observations: node for node in nodes}.values()
+    return (one, others[0]) if others else None
+
+
 def _check_combination(kind: str, inputs: Sequence[Node]) -> None:
     for node in inputs:
         if node.application is not None and node.application.layer.is_observer:
@@ -195,9 +201,9 @@ def _check_combination(kind: str, inputs: Sequence[Node]) -> None:
                 f"{kind}: {node} is a metric or an explorer, whose value is no array of observations; "
                 "call the layer on the nodes that it looks at"
             )
-    differing = {node.observations: node for node in inputs}
-    if len(differing) > 1:
-        one, other = list(differing.values())[:2]
+    differing = differing_observations(inputs)
+    if differing:
+        one, other = differing
         raise PipelineError(
             f"{kind}: expected nodes over the same observations, but {one} and {other} differ: "
             "a Filter lies above one of them. Filter both with the same mask, or combine them first"

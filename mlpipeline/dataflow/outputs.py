@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.spec import Array
-from mlpipeline.dataflow.tables import as_columns, polars
+from mlpipeline.dataflow.spec import Array, Spec
+from mlpipeline.dataflow.tables import as_columns, numbered, polars
 from mlpipeline.errors import PipelineError, did_you_mean
 
 
@@ -39,11 +39,7 @@ class Outputs(dict[str, Array]):
 
     def column_names(self) -> list[str]:
         """Return a name for each column of the table: the output's own, with a number where it has several."""
-        names: list[str] = []
-        for name, array in self.items():
-            width = int(np.prod(array.shape[1:]))
-            names += [name] if array.ndim == 1 else [f"{name}_{i}" for i in range(width)]
-        return names
+        return [each for name, array in self.items() for each in numbered(name, Spec.of(array))]
 
     def to_pandas(self, index: Any = None) -> Any:
         """Return a pandas frame with a row for each observation."""

@@ -26,7 +26,7 @@ from mlpipeline.dataflow.data import Intake, batch_of, ids_of, observation_count
 from mlpipeline.dataflow.flat import flattened, restored
 from mlpipeline.dataflow.graph import Fitted, inputs_of, make_graph
 from mlpipeline.dataflow.layer import Layer
-from mlpipeline.dataflow.node import Node
+from mlpipeline.dataflow.node import Node, differing_observations
 from mlpipeline.dataflow.pipeline_estimator import PipelineEstimator
 from mlpipeline.dataflow.pipeline_portrayal import PipelinePortrayal
 from mlpipeline.dataflow.plan import fitted_layer
@@ -78,8 +78,8 @@ class Pipeline(PipelineEstimator, PipelinePortrayal):
         if self._storage is not None:
             _check_same_observations(self.graph.outputs)
         self._needed_to_fit = inputs_of(fitting.fitted_nodes(self.graph), with_labels=True)
-        self._intake = Intake(self.graph.inputs, inputs_of(self.graph.outputs, with_labels=False))
         self._prepared = Prepared(self.graph, None)
+        self._intake = Intake(self.graph.inputs, self._prepared.needed)
         self._learning = RLock()
 
     @property
@@ -280,9 +280,9 @@ def _checked_epochs(epochs: int) -> int:
 
 
 def _check_same_observations(outputs: Sequence[Node]) -> None:
-    differing = {node.observations: node for node in outputs}
-    if len(differing) > 1:
-        one, other = list(differing.values())[:2]
+    differing = differing_observations(outputs)
+    if differing:
+        one, other = differing
         raise PipelineError(
             f"storage: expected outputs over the same observations, since they are kept by one id, but {one} and "
             f"{other} differ: a Filter lies above one of them. Filter both, or make two pipelines"

@@ -14,8 +14,8 @@ from mlpipeline.dataflow.layer import Layer
 from mlpipeline.dataflow.layers.sklearn_layer import Sklearn
 from mlpipeline.dataflow.node import Application, Node
 from mlpipeline.dataflow.outputs import Outputs
-from mlpipeline.dataflow.spec import Array, Spec
-from mlpipeline.dataflow.tables import is_frame
+from mlpipeline.dataflow.spec import Array
+from mlpipeline.dataflow.tables import is_frame, numbered
 from mlpipeline.errors import PipelineError, did_you_mean
 
 if TYPE_CHECKING:
@@ -199,7 +199,8 @@ class PipelineEstimator(ABC):
             return frame.rename(dict(zip(frame.columns, names, strict=True)))
         frame.columns = list(names)
         if is_frame(data) and hasattr(data, "index"):
-            values = self._prepared.arrange(data)
+            masks = self.graph.outputs[0].observations
+            values = self._prepared.arrange(data) if masks else {}
             frame.index = data.index[self._prepared.kept_ids(np.arange(len(data)), values)]
         return frame
 
@@ -229,13 +230,6 @@ def column_names(graph: Graph, prepared: Prepared, columns: Mapping[str, tuple[s
             fits = given is not None and len(application.outputs) == 1 and len(given) == len(own)
             names[node] = list(given) if fits and given is not None else own
     return names
-
-
-def numbered(name: str, spec: Spec | None) -> list[str]:
-    """Return the name for one value, name_0, name_1, ... for several."""
-    if spec is None or spec.shape == ():
-        return [name]
-    return [f"{name}_{i}" for i in range(spec.size or 0)]
 
 
 def _changed(layer: Layer, changes: Mapping[str, Any] | None) -> Layer:

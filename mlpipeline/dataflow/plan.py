@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from mlpipeline.dataflow.graph import ordered
@@ -101,12 +102,8 @@ def layer_steps(application: Application, layer: Layer, compute: Callable[..., A
         compute = checking(application, compute)
     if layer.n_outputs == 1:
         return [(application, compute, application.features, application.outputs[0])]
-    picks = [(application, _picker(i), [application], node) for i, node in enumerate(application.outputs)]
+    picks = [(application, itemgetter(i), [application], node) for i, node in enumerate(application.outputs)]
     return [(application, compute, application.features, application), *picks]
-
-
-def _picker(position: int) -> Callable[[Sequence[Array]], Array]:
-    return lambda results: results[position]
 
 
 def _with_dead(steps: Sequence[PlannedStep], kept: set[Node]) -> Iterable[Step]:

@@ -28,7 +28,7 @@ def fitted(application: Application, values: Sequence[Array], epochs: int) -> La
     if not isinstance(layer, StatefulLayer):
         return layer
     copied = layer.unfitted_copy()
-    with told_where(application), keeping_to_metadata(copied):
+    with keeping_to_metadata(application, copied), told_where(application):
         if not len(values[0]):
             raise DataError("there are no observations to learn from")
         copied.learn(*given_to(layer, values), epochs=epochs)
@@ -39,7 +39,7 @@ def fitted(application: Application, values: Sequence[Array], epochs: int) -> La
 def learn_more(application: Application, layer: StatefulLayer, values: Sequence[Array]) -> None:
     """Let a fitted copy learn one more batch; one without observations teaches nothing."""
     if len(values[0]):
-        with told_where(application), keeping_to_metadata(layer):
+        with told_where(application):
             layer.learn_more(*given_to(layer, values))
             _own(layer, values)
 
@@ -116,9 +116,12 @@ def checked_results(application: Application, result: object, n: int) -> Sequenc
 
 
 @contextmanager
-def keeping_to_metadata(layer: StatefulLayer) -> Iterator[None]:
+def keeping_to_metadata(application: Application, layer: StatefulLayer) -> Iterator[None]:
     """Refuse a fit of a user's layer that keeps what it learned where it would be neither saved nor told apart.
 
+    Args:
+        application: where the layer stands.
+        layer: the copy that learns.
     Raises: PipelineError: names an attribute that has changed.
     """
     before = {} if layer.checks_itself else _attribute_keys(layer)
@@ -128,7 +131,7 @@ def keeping_to_metadata(layer: StatefulLayer) -> Iterator[None]:
     if changed:
         name = changed[0]
         raise PipelineError(
-            f"fit changed self.{name}, which would not be saved with the pipeline; "
+            f"{application}: fit changed self.{name}, which would not be saved with the pipeline; "
             f"keep what is learned in self.metadata[{name!r}]"
         )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mlpipeline.dataflow.spec import Array
+from mlpipeline.dataflow.spec import Array, Spec
 from mlpipeline.errors import DataError, PipelineError
 
 
@@ -51,6 +51,13 @@ def column_names(value: Any, array: Array) -> list[str]:
     if is_frame(value):
         return [str(name) for name in value.columns]
     return [f"x{i}" for i in range(int(np.prod(array.shape[1:])))]
+
+
+def numbered(name: str, spec: Spec | None) -> list[str]:
+    """Return the name for one value, name_0, name_1, ... for several."""
+    if spec is None or spec.shape == ():
+        return [name]
+    return [f"{name}_{i}" for i in range(spec.size or 0)]
 
 
 def as_columns(array: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ class Explorer(Observer):
             raise DataError("there are no observations to look at")
         return self.look(columns_of(arrays, names or None), *arrays)
 
+    @abstractmethod
     def look(self, columns: list[Column], *arrays: Array) -> Any:
         """Return what is seen.
 
@@ -44,7 +46,6 @@ class Explorer(Observer):
             columns: each value of an observation over all observations, with its name.
             arrays: the same as it came.
         """
-        raise NotImplementedError
 
 
 class Describe(Explorer):

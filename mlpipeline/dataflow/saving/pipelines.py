@@ -163,9 +163,8 @@ def _all_names(decoder: Decoder, document: Json) -> Iterable[str]:
 
 
 def _described_application(graph: Graph, application: Application, numbers: dict[Node, int], encoder: Encoder) -> Json:
-    where = f"node {graph.label(application)!r} ({type(application.layer).__name__})"
     return {
-        "layer": encode_layer(encoder, application.layer, where),
+        "layer": encode_layer(encoder, application.layer, _where(graph, application)),
         "inputs": [numbers[node] for node in application.inputs],
         "names": [node.name for node in application.outputs],
     }
@@ -175,12 +174,16 @@ def _described_fit(graph: Graph, fitted: Fitted, numbers: dict[Node, int], encod
     layers = []
     for number, application in enumerate(graph.applications):
         if application in fitted.layers:
-            where = f"node {graph.label(application)!r} ({type(application.layer).__name__})"
-            learned = encode_metadata(encoder, fitted.layers[application], where)
+            learned = encode_metadata(encoder, fitted.layers[application], _where(graph, application))
             layers.append({"application": number, "metadata": learned})
     seen = [(number, fitted.specs[node]) for node, number in numbers.items() if node in fitted.specs]
     specs = [{"node": number, **_described_spec(spec, encoder)} for number, spec in seen]
     return {"layers": layers, "specs": specs}
+
+
+def _where(graph: Graph, application: Application) -> str:
+    """Return what to call an applied layer in a message."""
+    return f"node {graph.label(application)!r} ({type(application.layer).__name__})"
 
 
 def _described_spec(spec: Spec, encoder: Encoder) -> Json:
