@@ -6,7 +6,7 @@ import copy
 import inspect
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from mlpipeline.dataflow.estimator import Estimator, accepting_tables, fitting_tables, note_columns
 from mlpipeline.dataflow.node import Node, apply_layer
@@ -217,7 +217,26 @@ def accepted_arrays(method: Callable[..., Any]) -> int:
     )
 
 
-class Lambda(StatelessLayer):
+class OfFunction(Estimator):
+    """What a layer is that is made of a function and its keyword arguments, which are its parameters."""
+
+    function: Callable[..., Any]
+    kwargs: dict[str, Any]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the function and its keyword arguments."""
+        return {"function": self.function, **self.kwargs}
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change the function or some of its keyword arguments.
+
+        Raises: PipelineError: they do not go together.
+        """
+        self.__init__(**{**self.get_params(), **parameters})  # type: ignore[misc]
+        return self
+
+
+class Lambda(OfFunction, StatelessLayer):
     """A function of arrays as a layer.
 
     Args:
@@ -238,14 +257,3 @@ class Lambda(StatelessLayer):
 
     def transform(self, *arrays: Any, **options: Any) -> Any:
         return self.function(*arrays, **self.kwargs)
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the function and its keyword arguments."""
-        return {"function": self.function, **self.kwargs}
-
-    def set_params(self, **parameters: Any) -> Lambda:
-        """Change the function or some of its keyword arguments."""
-        parameters = {**self.get_params(), **parameters}
-        self.function = parameters.pop("function")
-        self.kwargs = parameters
-        return self

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from mlpipeline.dataflow.layer import OfFunction
 from mlpipeline.dataflow.observer import Observer
 from mlpipeline.dataflow.spec import Array, Spec, shape_text
 from mlpipeline.errors import DataError, PipelineError, did_you_mean
 
 
-class Metric(Observer):
+class Metric(OfFunction, Observer):
     """A function of arrays as a metric: `Metric(f1_score, average="macro")([truth, prediction], "f1")`.
 
     Args:
@@ -45,21 +46,6 @@ class Metric(Observer):
     def observe(self, *arrays: Array, names: Sequence[str] = ()) -> Any:
         """Return what the function gives; one number is a float."""
         return _plain(self.function(*arrays, **self.kwargs))
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the function and its keyword arguments."""
-        return {"function": self.function, **self.kwargs}
-
-    def set_params(self, **parameters: Any) -> Metric:
-        """Change the function or some of its keyword arguments.
-
-        Raises: PipelineError: the function does not take them.
-        """
-        parameters = {**self.get_params(), **parameters}
-        function = parameters.pop("function")
-        _check_arguments(function, parameters)
-        self.function, self.kwargs = function, parameters
-        return self
 
 
 class Accuracy(Observer):

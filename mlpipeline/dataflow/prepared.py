@@ -56,6 +56,11 @@ class Prepared:
         return make_plan(self.graph.outputs, self.layers)
 
     @cached_property
+    def mask_plan(self) -> Plan:
+        """What computes the masks that say which observations the outputs are of."""
+        return make_plan(self.graph.outputs[0].observations, self.layers)
+
+    @cached_property
     def state_keys(self) -> dict[Application, str]:
         """What the layers have learned, as keys: it never changes."""
         return {application: state_key(layer) for application, layer in self.layers.items()}
@@ -105,7 +110,7 @@ class Prepared:
         """
         masks = self.graph.outputs[0].observations
         if not all(mask in values for mask in masks):
-            values = make_plan(masks, self.layers).run(dict(values))
+            values = self.mask_plan.run(dict(values))
         for mask in masks:
             ids = ids[values[mask]]
         return ids
