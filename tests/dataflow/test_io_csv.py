@@ -206,3 +206,12 @@ def test_memory_is_bounded_by_the_batch(tmp_path, left_out):
     assert sum(len(batch["a"]) for batch in CSVGenerator(path, exclude_cols=left_out)) == 5_000
     assert tracemalloc.get_traced_memory()[1] < 6 * BLOCK_BYTES < path.stat().st_size
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("missing", ["", "NA"])
+def test_what_is_missing_beside_integers_beyond_int64_is_missing(tmp_path, missing):
+    path = tmp_path / "large.csv"
+    path.write_text(f"n,c\n9223372036854775808,0\n{missing},1\n{missing},2\n")
+    assert CSVData(path)["n"].tolist() == ["9223372036854775808", None, None]
+    streamed = [value for batch in CSVGenerator(path, 1) for value in batch["n"].tolist()]
+    assert streamed == ["9223372036854775808", None, None]

@@ -14,6 +14,7 @@ from mlpipeline.dataflow.io.source import Kinds, Take, checked_nrows, chosen, re
 from mlpipeline.dataflow.spec import Array
 from mlpipeline.errors import DataError
 
+_DIGITS_OF_INT64 = 19
 OWN_ARGUMENTS = {
     "chunksize": "batch_size of CSVGenerator",
     "iterator": "CSVGenerator",
@@ -34,6 +35,7 @@ class CSVSource:
     """
 
     parses_text = True
+    is_misread = False
     first_rows = 64
 
     def __init__(
@@ -72,6 +74,7 @@ class CSVSource:
             if frame is None:
                 return self._no_rows
             self._check_dates(frame)
+            self.is_misread = self.is_misread or (kinds is None and any(_hides_missing(frame[n]) for n in frame))
             return {name: frame[label] for name, label in self._labels.items()}
 
         with reader:
@@ -202,6 +205,16 @@ def _next_rows(reader: Any, rows: int) -> Any:
         return reader.get_chunk(rows)
     except StopIteration:
         return None
+
+
+def _hides_missing(series: Any) -> bool:
+    """Return whether integers beyond int64 are in a column of text: pandas then leaves what is missing as text too."""
+    import pandas as pd
+
+    if not isinstance(series.dtype, pd.StringDtype) and series.dtype != object:
+        return False
+    texts = series[series.map(lambda value: isinstance(value, str) and len(value) >= _DIGITS_OF_INT64)]
+    return bool(texts.astype(str).str.fullmatch(r"[+-]?\d+").any())
 
 
 def _check_width(path: Path, frame: Any) -> None:

@@ -26,6 +26,7 @@ class FrameSource:
     """
 
     parses_text = False
+    is_misread = False
 
     def __init__(
         self,

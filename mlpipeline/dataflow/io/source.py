@@ -26,11 +26,13 @@ class Source(Protocol):
             table has the others too: how much memory a row takes is known from all of them.
         first_rows: how many rows to look at first.
         parses_text: whether values depend on the kinds that `open` is given: 1 or "1".
+        is_misread: whether values were taken for what they are not, and must be read with their kinds.
     """
 
     names: list[str]
     first_rows: int
     parses_text: bool
+    is_misread: bool
 
     def open(self, kinds: Kinds | None) -> AbstractContextManager[Take]:
         """Begin at the first row; without kinds, values are taken for what they look like."""
@@ -75,7 +77,7 @@ def read_whole(source: Source, nrows: int | None) -> tuple[dict[str, Array], Sur
             kinds.append(kinds_of(table, source.names))
             found = _with_block(found, kinds[-1], length_of(table), nrows)
     assert found is not None
-    if source.parses_text and any(_differ(part, found.kinds) for part in kinds):
+    if source.is_misread or (source.parses_text and any(_differ(part, found.kinds) for part in kinds)):
         tables.clear()
         with source.open(found.kinds) as take:
             tables.extend(blocks(take, source.first_rows, nrows))

@@ -25,6 +25,7 @@ class SQLSource:
     """
 
     parses_text = False
+    is_misread = False
     first_rows = 64
 
     def __init__(
