@@ -44,6 +44,10 @@ class PipelineError(MlpError):
     """A data pipeline is built, fitted, saved or used in a way that cannot work."""
 
 
+class EnsembleError(MlpError):
+    """A bag or fold cannot be planned, trained or put together from what was given."""
+
+
 class StorageError(MlpError):
     """The outputs of a pipeline cannot be stored or looked up."""
 
