@@ -33,6 +33,7 @@ setup(
     install_requires=[
         "click>=8.1",
         "filelock>=3.15",
+        "joblib>=1.4",
         "numpy>=2",
         "pandas>=2.2",
         "rich>=13",

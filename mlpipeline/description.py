@@ -92,7 +92,7 @@ def _describe_function(function: types.FunctionType, inside: tuple[int, ...]) ->
     name = f"{function.__module__}.{function.__qualname__}"
     if "<lambda>" in name:
         # two lambdas of one file share a name; their code tells them apart
-        name += f" {hashlib.sha256(_code_text(function.__code__).encode()).hexdigest()[:8]}"
+        name += f" {hashlib.sha256(code_text(function.__code__).encode()).hexdigest()[:8]}"
     given: dict[str, Any] = {"defaults": function.__defaults__, "keyword defaults": function.__kwdefaults__}
     given["encloses"] = [_cell(cell) for cell in function.__closure__ or ()] or None
     return _call(name, (), {key: held for key, held in given.items() if held}, inside) if any(given.values()) else name
@@ -105,9 +105,9 @@ def _cell(cell: Any) -> Any:
         return "unset"
 
 
-def _code_text(code: types.CodeType) -> str:
+def code_text(code: types.CodeType) -> str:
     """Return code as text, without the places where it lies in memory."""
-    constants = [_code_text(item) if isinstance(item, types.CodeType) else describe(item) for item in code.co_consts]
+    constants = [code_text(item) if isinstance(item, types.CodeType) else describe(item) for item in code.co_consts]
     return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, constants))
 
 

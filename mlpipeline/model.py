@@ -64,6 +64,7 @@ class Model(_Summary):
     _agent = "Model"
     _version: Version | None = None
     _reporter: Reporter | None = None
+    _source_digest = ""  # of the script and its modules; set by the runner
 
     def __init__(self, versions: Versions, allow_delete_model_dir: bool = False, reset_steps: bool = False) -> None:
         if not isinstance(versions, Versions):

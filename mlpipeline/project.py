@@ -74,7 +74,7 @@ class Project:
                 "choose a printable one without '..'"
             )
         # a suffix is part of one name: a folder within the folder of another version would share its fate
-        name = f"{script.removesuffix('.py')}-{suffix.replace('%', '%25').replace('/', '%2F')}"
+        name = f"{script.removesuffix('.py')}-{folder_suffix(suffix)}"
         path = self.model_ckpts_dir / name
         parts = Path(name).parts
         if ".." in parts or "\0" in name or not path.resolve().is_relative_to(self.model_ckpts_dir.resolve()):
@@ -104,6 +104,11 @@ class Project:
         """
         relative = model_dir.relative_to(self.model_ckpts_dir)
         return self.model_ckpts_dir / ".locks" / f"{relative}.lock"
+
+
+def folder_suffix(suffix: str) -> str:
+    """Return a version's suffix as it stands in the name of its model directory."""
+    return suffix.replace("%", "%25").replace("/", "%2F")
 
 
 def load_project(root: Path) -> Project:

@@ -16,6 +16,7 @@ import click
 from mlpipeline.errors import EngineError, MlpError, RecordError
 
 _SUBCOMMANDS = {
+    "blend": "Blend the out-of-fold predictions of finished ensembles.",
     "init": "Write a project skeleton with a working example script.",
     "new": "Write a new model script, commented.",
     "status": "Show what is running, queued, done and failed.",

@@ -9,8 +9,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlpipeline.ensemble.blending import Blend, blend
     from mlpipeline.ensemble.ensemble import Ensemble
+    from mlpipeline.ensemble.images import ImageFiles
+    from mlpipeline.ensemble.keras_pipelines import KerasDirectoryFlowPipeline, KerasFlowPipeline, KerasPipeline
+    from mlpipeline.ensemble.leaks import LeakReport, leak_report, row_codes
+    from mlpipeline.ensemble.model import EnsembleModel
     from mlpipeline.ensemble.observations import Observations
+    from mlpipeline.ensemble.observations_loader import ObservationsLoader
     from mlpipeline.ensemble.plans import (
         Bags,
         Folds,
@@ -21,39 +27,69 @@ if TYPE_CHECKING:
         TimeSeriesFolds,
     )
     from mlpipeline.ensemble.result import EnsembleResult
+    from mlpipeline.ensemble.scores import Metric
     from mlpipeline.ensemble.sklearn_trainer import SklearnTrainer
     from mlpipeline.ensemble.splits import Split, Splits
+    from mlpipeline.ensemble.stacking import StackResult, stack
 
 _HOMES = {
     "Bags": "plans",
+    "Blend": "blending",
     "Ensemble": "ensemble",
+    "EnsembleModel": "model",
     "EnsembleResult": "result",
     "Folds": "plans",
     "GivenSplits": "plans",
     "GroupFolds": "plans",
+    "ImageFiles": "images",
+    "KerasDirectoryFlowPipeline": "keras_pipelines",
+    "KerasFlowPipeline": "keras_pipelines",
+    "KerasPipeline": "keras_pipelines",
+    "LeakReport": "leaks",
+    "Metric": "scores",
     "Observations": "observations",
+    "ObservationsLoader": "observations_loader",
     "RepeatedFolds": "plans",
     "SklearnTrainer": "sklearn_trainer",
     "Split": "splits",
     "Splits": "splits",
+    "StackResult": "stacking",
     "StratifiedFolds": "plans",
     "TimeSeriesFolds": "plans",
+    "blend": "blending",
+    "leak_report": "leaks",
+    "row_codes": "leaks",
+    "stack": "stacking",
 }
 
 __all__ = [
     "Bags",
+    "Blend",
     "Ensemble",
+    "EnsembleModel",
     "EnsembleResult",
     "Folds",
     "GivenSplits",
     "GroupFolds",
+    "ImageFiles",
+    "KerasDirectoryFlowPipeline",
+    "KerasFlowPipeline",
+    "KerasPipeline",
+    "LeakReport",
+    "Metric",
     "Observations",
+    "ObservationsLoader",
     "RepeatedFolds",
     "SklearnTrainer",
     "Split",
     "Splits",
+    "StackResult",
     "StratifiedFolds",
     "TimeSeriesFolds",
+    "blend",
+    "leak_report",
+    "row_codes",
+    "stack",
 ]
 
 

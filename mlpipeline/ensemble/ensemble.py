@@ -11,19 +11,20 @@ Ensemble.fit
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from mlpipeline.ensemble.member import Work
-from mlpipeline.ensemble.observations import Observations, as_inputs, check_finite, count_rows
+from mlpipeline.ensemble.checks import check_class_weight, check_test_rows, checked_observations, checked_seed
+from mlpipeline.ensemble.member import Member, Work
+from mlpipeline.ensemble.observations import Observations, as_inputs, check_finite
 from mlpipeline.ensemble.plans import as_plan
 from mlpipeline.ensemble.result import EnsembleResult, assemble
-from mlpipeline.ensemble.run_folder import RunFolder
+from mlpipeline.ensemble.run_folder import Keeping, RunFolder
 from mlpipeline.ensemble.scores import read_metrics
-from mlpipeline.ensemble.targets import CLASSES, as_targets, read_targets
+from mlpipeline.ensemble.targets import CLASSES, read_targets
 from mlpipeline.ensemble.trainer import Trainer, as_trainer
 from mlpipeline.ensemble.training import train_members
 from mlpipeline.errors import EnsembleError
@@ -49,7 +50,8 @@ class Ensemble:
         workers: processes, each with one torch thread.
         run_save_name: keep the run's files in `<src_dir>/checkpoints/<run_save_name>`; None keeps nothing.
         src_dir: the folder of the project. resume: go on with a run of that name that is there.
-        save_model: keep each member's weights too.
+        save_model: keep each member's weights too. save_history: and the history, as a table and as a picture.
+        save_statistics: and a readable account of scores and times.
     """
 
     trainer: Any
@@ -66,6 +68,8 @@ class Ensemble:
     src_dir: str | Path = "."
     resume: bool = False
     save_model: bool = True
+    save_history: bool = True
+    save_statistics: bool = True
 
     def fit(self, X: Any, y: Any, X_test: Any = None, *, groups: Any = None, weights: Any = None) -> EnsembleResult:
         """Train all members.
@@ -79,17 +83,26 @@ class Ensemble:
         """
         return self.run(Observations(X, y, None, groups, weights), X_test)
 
-    def run(self, observations: Observations, X_test: Any = None) -> EnsembleResult:
-        """Train all members on observations, which may have ids, groups and weights; see `fit`."""
+    def run(
+        self, observations: Observations, X_test: Any = None, *, on_member: Callable[[Member], object] | None = None
+    ) -> EnsembleResult:
+        """Train all members on observations, which may have ids, groups and weights; see `fit`.
+
+        Args:
+            observations: the rows. X_test: rows that every member predicts.
+            on_member: called with each member as soon as it is ready.
+        """
         work = self.read_work(observations, X_test)
-        folder = RunFolder.open(self.run_save_name, self.src_dir, work, resume=self.resume, save_model=self.save_model)
-        done = folder.read_members()
-        pending = [number for number in range(len(work.splits)) if number not in done]
-        for member in train_members(work, pending, together=self.together, workers=self.workers):
-            folder.keep(member)
-            done[member.number] = member
-        result = assemble(work, list(done.values()))
-        folder.finish(result)
+        keeping = Keeping(self.save_model, self.save_history, self.save_statistics)
+        with RunFolder.open(self.run_save_name, self.src_dir, work, resume=self.resume, keeping=keeping) as folder:
+            done = folder.read_members()
+            pending = [number for number in range(len(work.splits)) if number not in done]
+            for member in train_members(work, pending, together=self.together, workers=self.workers):
+                folder.keep(member)
+                done[member.number] = member
+                on_member(member) if on_member is not None else None
+            result = assemble(work, list(done.values()))
+            folder.finish(result)
         return result
 
     def read_work(self, observations: Observations, X_test: Any = None) -> Work:
@@ -97,37 +110,25 @@ class Ensemble:
 
         Raises: EnsembleError: what does not fit together.
         """
-        trainer, plan = as_trainer(self.trainer), as_plan(self.plan)
-        observations = _checked(observations)
+        trainer, plan, seed = as_trainer(self.trainer), as_plan(self.plan), checked_seed(self.seed)
+        if self.task is not None and trainer.task not in (None, self.task):
+            raise EnsembleError(f"task is {self.task!r}, but the trainer predicts {trainer.task}")
+        if not isinstance(self.stopping_size, Real) or not 0 <= self.stopping_size < 1:
+            raise EnsembleError(f"stopping_size must be a share from 0 to 1, but got {self.stopping_size!r}")
+        observations = checked_observations(observations)
         X_test = None if X_test is None else as_inputs(X_test, "X_test")
+        check_test_rows(observations.X, X_test) if X_test is not None else None
         if not trainer.accepts_missing and self.preprocessing is None:
             check_finite(observations.X, "X")
             check_finite(X_test, "X_test") if X_test is not None else None
         y, targets = read_targets(observations.y, self.task or trainer.task)
+        check_class_weight(self.class_weight, targets)
         classes = targets.indices(y) if targets.kind == CLASSES else None
-        seed = int(np.random.SeedSequence().generate_state(1)[0]) if self.seed is None else self.seed
         splits = plan.split(len(observations), classes, observations.groups, seed)
-        if not 0 <= self.stopping_size < 1:
-            raise EnsembleError(f"stopping_size must be a share from 0 to 1, but got {self.stopping_size!r}")
         return Work(
             trainer, replace(observations, y=y), targets, splits, X_test, read_metrics(self.metrics, targets),
             self.preprocessing, self.stopping_size, self.class_weight, seed,
         )  # fmt: skip
-
-
-def _checked(observations: Observations) -> Observations:
-    """Return observations as arrays of equal length. Raises: EnsembleError: they differ in length."""
-    X, y = as_inputs(observations.X), as_targets(observations.y)
-    count = count_rows(X)
-    fields = {"y": y, "ids": observations.ids, "groups": observations.groups, "weights": observations.weights}
-    arrays = {name: None if values is None else np.asarray(values) for name, values in fields.items()}
-    for name, values in arrays.items():
-        if values is not None and (values.ndim == 0 or len(values) != count):
-            raise EnsembleError(f"X has {count} rows, but {name} has {len(values) if values.ndim else 'one value'}")
-    weights = arrays["weights"]
-    if weights is not None and (weights.dtype.kind not in "biuf" or not (np.isfinite(weights) & (weights >= 0)).all()):
-        raise EnsembleError("weights must be finite numbers, none below 0")
-    return Observations(X, y, arrays["ids"], arrays["groups"], weights)
 
 
 __all__ = ["Ensemble", "Trainer"]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpipeline.ensemble.observations import Observations, Part, check_finite, count_rows, take
-from mlpipeline.ensemble.preparation import Preparation, fit_preparation
+from mlpipeline.ensemble.preparation import Preparation, fit_and_prepare, fit_preparation
 from mlpipeline.ensemble.scores import Metric
 from mlpipeline.ensemble.splits import RowNumbers, Split, Splits
 from mlpipeline.ensemble.targets import CLASSES, Targets
@@ -105,26 +105,35 @@ def assignment_of(
     """Return what a member is trained on, prepared by what was fitted on its training rows alone."""
     split, seed = work.splits.members[number], member_seed(work.seed, number)
     train_rows, stopping_rows = _held_back(work, split, seed)
-    preparation = fit_preparation(work.preprocessing, _part(work, train_rows))
-    parts = [
-        None if rows is None else _prepared(work, preparation, rows)
-        for rows in (train_rows, split.valid, stopping_rows)
-    ]
-    assert parts[0] is not None
+    train, preparation = replace(_part(work, train_rows), weights=_weights(work, train_rows)), None
+    if work.preprocessing is not None:
+        preparation, prepared = fit_and_prepare(work.preprocessing, train, seed)
+        train = replace(train, source=prepared, rows=None)
+    valid, stopping = (
+        None if rows is None or not len(rows) else _prepared(work, preparation, rows)
+        for rows in (split.valid, stopping_rows)
+    )
     name = work.splits.name(number)
-    if not work.trainer.accepts_missing:
-        for part in filter(None, parts) if preparation is not None else ():
+    if preparation is not None and not work.trainer.accepts_missing:
+        for part in filter(None, (train, valid, stopping)):
             check_finite(part.source, f"{name}: X after preprocessing")
     return preparation, Assignment(
-        number, name, seed, replace(parts[0], weights=_weights(work, train_rows)), work.targets, parts[1], parts[2],
-        work.is_trial, report, initial,
-    )  # fmt: skip
+        number, name, seed, train, work.targets, valid, stopping, work.is_trial, report, initial
+    )
+
+
+def preparation_of(work: Work, number: int) -> Preparation | None:
+    """Return what prepares a member's rows, fitted to its training rows again, without training it."""
+    seed = member_seed(work.seed, number)
+    train_rows, _ = _held_back(work, work.splits.members[number], seed)
+    return fit_preparation(work.preprocessing, _part(work, train_rows), seed)
 
 
 def judged(work: Work, number: int, preparation: Preparation | None, fitted: Fitted, started: float) -> Member:
     """Return a fitted member with its predictions and scores."""
     split, seed = work.splits.members[number], member_seed(work.seed, number)
-    valid = predict(work, fitted, preparation, take(work.observations.X, split.valid), seed, is_test=False)
+    rows = split.valid if len(split.valid) else split.train[:1]  # which tells the number of outputs, if nothing else
+    valid = predict(work, fitted, preparation, take(work.observations.X, rows), seed, is_test=False)[: len(split.valid)]
     test = None if work.X_test is None else predict(work, fitted, preparation, work.X_test, seed, is_test=True)
     y = work.observations.y[split.valid]
     scores = {name: metric(work.targets, y, valid) for name, metric in work.metrics.items()}
@@ -146,10 +155,14 @@ def predict(
     Raises: EnsembleError: they have another shape, or are no finite numbers.
     """
     prepared = X if preparation is None else preparation.transform(X)
+    if preparation is not None and not work.trainer.accepts_missing:
+        check_finite(prepared, "X after preprocessing")
     predictions = np.asarray(work.trainer.predict(fitted, prepared, seed=seed, is_test=is_test))
     count = count_rows(X)
     if predictions.ndim == 1:
         predictions = predictions[:, None]
+    if predictions.dtype.kind != "f":  # whole numbers would cut off their mean
+        predictions = predictions.astype(np.float64)
     if predictions.ndim != 2 or len(predictions) != count:
         raise EnsembleError(f"expected predictions [{count}, outputs], but the model gave {predictions.shape}")
     if work.targets.kind == CLASSES and work.targets.classes is not None:
@@ -172,31 +185,36 @@ def member_seed(seed: int, number: int) -> int:
 
 
 def _held_back(work: Work, split: Split, seed: int) -> tuple[RowNumbers, RowNumbers | None]:
-    """Return a member's training rows and those held back from them, which keep the shares of the classes."""
+    """Return a member's training rows and those held back from them, by groups, or with the shares of the classes.
+
+    Raises: EnsembleError: there are too few rows or groups.
+    """
     if not work.stopping_size:
         return split.train, None
-    from sklearn.model_selection import train_test_split
+    from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 
-    classes = work.targets.indices(work.observations.y[split.train]) if work.targets.kind == CLASSES else None
-    groups = work.observations.groups
-    if groups is not None:
-        return _held_back_groups(split.train, np.asarray(groups)[split.train], work.stopping_size, seed)
-    try:
-        train, stopping = train_test_split(
-            split.train, test_size=work.stopping_size, random_state=seed, stratify=classes
-        )
-    except ValueError:  # a class too rare to be on both sides
-        train, stopping = train_test_split(split.train, test_size=work.stopping_size, random_state=seed)
-    return np.sort(train), np.sort(stopping)
+    rows = split.train
+    groups, strata = _groups_of(work, rows), None
+    if groups is None and work.targets.kind == CLASSES:
+        strata = work.targets.indices(work.observations.y[rows])
+    kinds = [ShuffleSplit] if groups is None else [GroupShuffleSplit]
+    message = ""
+    for kind in kinds if strata is None else [StratifiedShuffleSplit, *kinds]:
+        splitter = kind(1, test_size=work.stopping_size, random_state=seed)
+        try:
+            train, stopping = next(splitter.split(rows, strata, groups))
+        except ValueError as error:  # a class too rare to be on both sides: then without regard to classes
+            message = str(error)
+        else:
+            return rows[np.sort(train)], rows[np.sort(stopping)]
+    raise EnsembleError(f"stopping_size={work.stopping_size} cannot hold back some of {len(rows)} rows: {message}")
 
 
-def _held_back_groups(
-    rows: RowNumbers, groups: NDArray[Any], size: float, seed: int
-) -> tuple[RowNumbers, RowNumbers | None]:
-    from sklearn.model_selection import GroupShuffleSplit
-
-    train, stopping = next(GroupShuffleSplit(1, test_size=size, random_state=seed).split(rows, groups=groups))
-    return rows[train], rows[stopping]
+def _groups_of(work: Work, rows: RowNumbers) -> NDArray[Any] | None:
+    """Return what must not be on both sides: the user's groups, or copies of a row that a bag has several times."""
+    if work.observations.groups is not None:
+        return np.asarray(work.observations.groups[rows])
+    return rows if len(np.unique(rows)) < len(rows) else None
 
 
 def _part(work: Work, rows: RowNumbers) -> Part:
@@ -214,9 +232,12 @@ def _weights(work: Work, rows: RowNumbers) -> NDArray[np.float64] | None:
     own = work.observations.weights
     if work.class_weight is None:
         return None if own is None else np.asarray(own[rows], dtype=np.float64)
-    from sklearn.utils.class_weight import compute_sample_weight
-
-    y = work.observations.y[rows]
-    labels = y.argmax(axis=1) if work.targets.is_one_hot else y.reshape(-1)
-    weights = np.asarray(compute_sample_weight(work.class_weight, labels), dtype=np.float64)
+    assert work.targets.classes is not None
+    numbers = work.targets.indices(work.observations.y[rows])
+    if isinstance(work.class_weight, Mapping):
+        by_class = np.array([work.class_weight.get(label, 1.0) for label in work.targets.classes.tolist()], np.float64)
+    else:  # balanced: each class that is there counts as much as any other
+        counts = np.bincount(numbers, minlength=len(work.targets.classes))
+        by_class = len(rows) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    weights = np.asarray(by_class[numbers], dtype=np.float64)
     return weights if own is None else weights * own[rows]

@@ -80,25 +80,32 @@ class Part:
 
 
 def as_inputs(X: Any, name: str = "X") -> Any:
-    """Return what was given as X in a kind that can be taken from by row; lists become an array.
+    """Return what was given as X in a kind that can be taken from by row.
 
+    Args:
+        X: an array, a frame, a sparse matrix, a tensor, lists, arrays by name, or a `Source`; outputs of a data
+            pipeline are put beside each other as columns. name: what to call it in messages.
     Raises: EnsembleError: it has no rows, or arrays by name differ in their number.
     """
-    if isinstance(X, Mapping):
+    if isinstance(X, Mapping) and not hasattr(X, "__array__"):
         arrays = {key: as_inputs(value, f"{name}[{key!r}]") for key, value in X.items()}
         counts = {key: count_rows(value) for key, value in arrays.items()}
         if len(set(counts.values())) != 1:
             raise EnsembleError(f"{name}: all arrays need the same number of rows, but got {counts}")
         return arrays
-    if not isinstance(X, Source) and not hasattr(X, "iloc") and not hasattr(X, "shape"):
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()  # other sparse formats have no rows to take
+    elif hasattr(X, "detach"):
+        X = X.detach()
+    elif isinstance(X, Mapping) or not (isinstance(X, Source) or hasattr(X, "iloc") or hasattr(X, "shape")):
         try:
             X = np.asarray(X)
         except ValueError as error:
             raise EnsembleError(f"{name} must be an array, a data frame or lists of equal length: {error}") from None
-    if getattr(X, "shape", (1,)) == () or count_rows(X) == 0:
-        raise EnsembleError(
-            f"{name} must hold rows, but is {'a single value' if getattr(X, 'shape', 1) == () else 'empty'}"
-        )
+    if getattr(X, "shape", (1,)) == ():
+        raise EnsembleError(f"{name} must hold rows, but is a single value")
+    if count_rows(X) == 0:
+        raise EnsembleError(f"{name} must hold rows, but is empty")
     return X
 
 
@@ -120,6 +127,8 @@ def take(X: Any, rows: RowNumbers) -> Any:
 
 def read(X: Any, rows: RowNumbers) -> Any:
     """Return some rows as arrays: files are read."""
+    if isinstance(X, Mapping):
+        return {key: read(value, rows) for key, value in X.items()}
     return X.read(rows) if isinstance(X, Source) else take(X, rows)
 
 
@@ -132,28 +141,54 @@ def digest(*values: Any) -> str:
 
 
 def check_finite(X: Any, name: str = "X") -> None:
-    """Raises: EnsembleError: a number is missing or infinite; names the first."""
+    """Raises: EnsembleError: a value is missing or infinite; names the first. Files are not read for that."""
     if isinstance(X, Mapping):
         for key, value in X.items():
             check_finite(value, f"{name}[{key!r}]")
         return
-    if isinstance(X, Source):
+    places = [] if isinstance(X, Source) else _missing_places(X)
+    if not len(places):
         return
-    values = X.data if hasattr(X, "tocsr") else X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
-    if values.dtype.kind not in "fc" or np.isfinite(values).all():
-        return
-    places = np.argwhere(~np.isfinite(values))
-    where = f"row {places[0][0]}" + (f", column {places[0][1]}" if values.ndim == 2 else "")
+    where = f"row {places[0][0]}" + (f", column {places[0][1]}" if len(places[0]) == 2 else "")
     raise EnsembleError(
-        f"{name} has {len(places)} numbers that are missing or infinite, the first in {where}; fill them "
+        f"{name} has {len(places)} values that are missing or infinite, the first in {where}; fill them "
         "(preprocessing=SimpleImputer() fits on each member's training rows alone) or drop their rows"
     )
+
+
+def _missing_places(X: Any) -> Any:
+    """Return the places, int[k, axes], of values that are missing or infinite."""
+    if hasattr(X, "tocoo"):
+        stored = X.tocoo()
+        wrong = _missing_places(stored.data)
+        return np.column_stack([stored.row[wrong[:, 0]], stored.col[wrong[:, 0]]]) if len(wrong) else wrong
+    if hasattr(X, "iloc") and X.ndim == 2 and len({str(dtype) for dtype in X.dtypes}) > 1:
+        columns = [_missing_places(X.iloc[:, column]) for column in range(X.shape[1])]
+        found = [(int(row), column) for column, rows in enumerate(columns) for (row,) in rows]
+        return sorted(found)
+    values = _as_array(X)
+    if values.dtype.kind == "O":
+        import pandas as pd
+
+        return np.argwhere(pd.isna(values))
+    if values.dtype.kind not in "fcmM":
+        return []
+    if values.dtype.kind in "fc":
+        with np.errstate(all="ignore"):
+            total = values.sum(dtype=np.result_type(values, np.float64))  # takes no memory, as a mask would
+        if np.isfinite(total):
+            return []
+    return np.argwhere(~np.isfinite(values))
+
+
+def _as_array(value: Any) -> NDArray[Any]:
+    return np.asarray(value.detach().cpu() if hasattr(value, "detach") else value)
 
 
 def _add(content: Any, value: Any) -> None:
     if isinstance(value, Mapping):
         for key in value:
-            content.update(str(key).encode())
+            content.update(f"{key!r} ".encode())
             _add(content, value[key])
     elif isinstance(value, Source):
         content.update(value.digest().encode())
@@ -162,13 +197,25 @@ def _add(content: Any, value: Any) -> None:
     elif hasattr(value, "iloc"):
         import pandas as pd
 
-        content.update(str(list(getattr(value, "columns", [value.name if hasattr(value, "name") else ""]))).encode())
+        names = list(value.columns) if value.ndim == 2 else [value.name]
+        content.update(f"{names} {value.shape}".encode())
         content.update(pd.util.hash_pandas_object(value, index=False).to_numpy().tobytes())
     elif hasattr(value, "tocsr"):
         matrix = value.tocsr()
+        content.update(f"{matrix.shape}".encode())
         for array in (matrix.data, matrix.indices, matrix.indptr):
             _add(content, array)
     else:
-        array = np.asarray(value)
-        content.update(f"{array.shape} {array.dtype.str}".encode())
-        content.update(repr(array.tolist()).encode() if array.dtype == object else np.ascontiguousarray(array).data)
+        _add_array(content, _as_array(value))
+
+
+def _add_array(content: Any, array: NDArray[Any]) -> None:
+    content.update(f"{array.shape} {array.dtype.str} ".encode())
+    if array.dtype.kind not in "OT":
+        content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        return
+    for item in array.reshape(-1):  # the text of a long array leaves out its middle
+        if isinstance(item, (np.ndarray, list, tuple)):
+            _add(content, item)
+        else:
+            content.update(f"{item!r} ".encode())

@@ -5,7 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mlpipeline.ensemble.observations import Part
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpipeline.ensemble.estimators import seeded_copy
+from mlpipeline.ensemble.observations import Part, as_inputs, count_rows, take
+from mlpipeline.ensemble.targets import is_one_hot
 from mlpipeline.errors import EnsembleError
 
 
@@ -20,25 +25,60 @@ class Preparation:
     transformer: Any
 
     def transform(self, X: Any) -> Any:
-        """Return prepared rows: an array [n, ...], or what the transformer returns as a frame or sparse matrix."""
-        return self.transformer.transform(X)
+        """Return prepared rows: an array [n, ...], or what the transformer returns as a frame or sparse matrix.
+
+        Raises: EnsembleError: the transformer drops or adds rows.
+        """
+        count = count_rows(X)
+        # A copy: a transformer with copy=False would change the caller's rows, and the next member would get those.
+        return _checked(self.transformer.transform(take(X, np.arange(count))), count)
 
 
-def fit_preparation(preprocessing: Any, train: Part) -> Preparation | None:
+def fit_preparation(preprocessing: Any, train: Part, seed: int = 0) -> Preparation | None:
     """Fit a copy of the preprocessing on training rows.
 
     Args:
         preprocessing: a scikit-learn transformer, a pipeline of them, a pipeline of `mlpipeline.dataflow`, or None.
-        train: the training rows.
-    Raises: EnsembleError: it has no fit and transform.
+        train: the training rows. seed: of what the transformer draws, where the user has left it open.
+    Raises: EnsembleError: it has no fit and transform, or drops or adds rows.
     """
-    if preprocessing is None:
-        return None
-    if not hasattr(preprocessing, "fit") or not hasattr(preprocessing, "transform"):
+    return None if preprocessing is None else fit_and_prepare(preprocessing, train, seed)[0]
+
+
+def fit_and_prepare(preprocessing: Any, train: Part, seed: int = 0) -> tuple[Preparation, Any]:
+    """Fit a copy of the preprocessing, and prepare the training rows; arguments as for `fit_preparation`.
+
+    The training rows are prepared by `fit_transform`: transformers that look at y, such as `TargetEncoder`, prepare
+    them in another way than rows that they have not seen.
+    """
+    if not hasattr(preprocessing, "fit") or not hasattr(preprocessing, "transform") or isinstance(preprocessing, type):
         raise EnsembleError(
             "preprocessing must be a scikit-learn transformer or a data pipeline, with fit and transform, "
             f"but got {preprocessing!r:.80}"
         )
-    from sklearn.base import clone
+    transformer = seeded_copy(preprocessing, seed, "preprocessing")
+    y = _for_fitting(transformer, train.y)
+    if hasattr(transformer, "fit_transform"):
+        prepared = transformer.fit_transform(train.X, y)
+    else:
+        prepared = transformer.fit(train.X, y).transform(train.X)
+    return Preparation(transformer), _checked(prepared, len(train))
 
-    return Preparation(clone(preprocessing).fit(train.X, train.y))
+
+def _for_fitting(transformer: Any, y: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Return y as scikit-learn wants it, [n] for classes; a pipeline says by its inputs how it wants it."""
+    from sklearn.base import BaseEstimator
+
+    if y is None or y.ndim == 1 or not isinstance(transformer, BaseEstimator):
+        return y
+    return y.reshape(-1) if y.shape[1] == 1 else np.asarray(y.argmax(axis=1)) if is_one_hot(y) else y
+
+
+def _checked(prepared: Any, count: int) -> Any:
+    prepared = as_inputs(prepared, "what preprocessing gives")
+    if count_rows(prepared) != count:
+        raise EnsembleError(
+            f"preprocessing gave {count_rows(prepared)} rows for {count}, so that rows and predictions would not "
+            "belong together; drop or add rows before the ensemble sees them"
+        )
+    return prepared

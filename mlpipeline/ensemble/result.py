@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mlpipeline.ensemble.checks import check_test_rows
+from mlpipeline.ensemble.leaks import LeakReport, leak_report
 from mlpipeline.ensemble.member import Member, Work, member_seed, predict
+from mlpipeline.ensemble.observations import as_inputs, check_finite
 from mlpipeline.ensemble.scores import Summary, summarize
 from mlpipeline.ensemble.splits import Split, Splits
 from mlpipeline.ensemble.targets import Targets
@@ -78,9 +81,20 @@ class EnsembleResult:
         """The numbers of the rows that have an out-of-fold prediction."""
         return np.flatnonzero(~np.isnan(self.oof).any(axis=1)).astype(np.int64)
 
+    def leaks(self) -> LeakReport:
+        """Look for what training rows know of the rows that judge the members: duplicates, split groups, scaling."""
+        rows = self.work.observations
+        return leak_report(rows.X, rows.y, self.splits, rows.groups, self.work.preprocessing)
+
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return the mean of all members' predictions of raw rows, float[n, outputs]."""
-        seed = self.work.seed
+        """Return the mean of all members' predictions of raw rows, float[n, outputs].
+
+        Raises: EnsembleError: the rows are not like those that it was trained on.
+        """
+        X, seed = as_inputs(X), self.work.seed
+        check_test_rows(self.work.observations.X, X)
+        if not self.work.trainer.accepts_missing and self.work.preprocessing is None:
+            check_finite(X)
         parts = [
             predict(self.work, member.fitted, member.preparation, X, member_seed(seed, member.number), is_test=True)
             for member in self.members

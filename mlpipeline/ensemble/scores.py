@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,17 @@ class Metric:
     is_own: bool = False
 
     def __call__(self, targets: Targets, y: NDArray[Any], predictions: NDArray[Any]) -> float:
-        """Return the score of predictions, float[n, outputs], for the targets y."""
+        """Return the score of predictions, float[n, outputs], for the targets y.
+
+        Raises: EnsembleError: there is not a prediction for each value.
+        """
         if self.is_own:
             return float(self.function(y, predictions))
         if targets.kind != CLASSES:
-            return float(self.function(y.reshape(len(y), -1), predictions))
+            values = y.reshape(len(y), -1)
+            if values.shape != predictions.shape:  # NumPy would stretch one over the other
+                raise EnsembleError(f"y has the shape {values.shape}, but the predictions {predictions.shape}")
+            return float(self.function(values, predictions))
         return float(self.function(targets.indices(y), all_columns(predictions)))
 
     def is_better(self, score: float, other: float) -> bool:
@@ -123,7 +129,7 @@ def read_metric(metric: Any, targets: Targets, greater_is_better: bool = True) -
     if callable(metric):
         return Metric(getattr(metric, "__name__", "score"), metric, greater_is_better, is_own=True)
     known = CLASS_METRICS if targets.kind == CLASSES else VALUE_METRICS
-    if metric not in known:
+    if not isinstance(metric, str) or metric not in known:
         raise EnsembleError(
             f"the metric for {targets.kind} must be one of {', '.join(known)} or a function of y and predictions, "
             f"but got {metric!r}{did_you_mean(str(metric), known)}"
@@ -140,7 +146,8 @@ def read_metrics(metrics: Any, targets: Targets) -> dict[str, Metric]:
         metrics = _DEFAULTS.get(targets.kind, ("rmse", "mae"))
     if isinstance(metrics, Mapping):
         return {str(name): read_metric(metric, targets) for name, metric in metrics.items()}
-    given = [metrics] if isinstance(metrics, (str, Metric)) or callable(metrics) else list(metrics)
+    is_single = isinstance(metrics, (str, Metric)) or callable(metrics) or not isinstance(metrics, Iterable)
+    given = [metrics] if is_single else list(metrics)
     read = [read_metric(metric, targets) for metric in given]
     return {metric.name: metric for metric in read}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from mlpipeline.errors import EnsembleError
 
 FORMAT = 1
-BAG, FOLD = "bag", "fold"
+BAG, FOLD, FULL = "bag", "fold", "full"
 
 RowNumbers = NDArray[np.int64]
 
@@ -36,7 +36,7 @@ class Splits:
     """All members of an ensemble, in their order; the value that is saved and returned.
 
     Args:
-        kind: "bag" or "fold", the word in the names of members and files.
+        kind: "bag" or "fold", the word in the names of members and files; "full" of a model of all rows.
         description: the plan that it was computed from, as text.
         seed: that it was drawn with.
         row_count: of the data.
@@ -87,9 +87,11 @@ class Splits:
             if values["format"] > FORMAT:
                 raise EnsembleError(f"{where} has format {values['format']}, but this version reads up to {FORMAT}")
             members = tuple(_split(item["train"], item["valid"], values["row_count"]) for item in values["members"])
+            if values["kind"] not in (BAG, FOLD, FULL):  # it is part of names of files
+                raise ValueError(f"kind must be {BAG}, {FOLD} or {FULL}, but is {values['kind']!r:.80}")
             splits = cls(values["kind"], values["description"], values["seed"], values["row_count"], members)
             is_whole = values["digest"] == splits.digest
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise EnsembleError(
                 f"{where} is damaged ({type(error).__name__}: {error}); remove it to start afresh"
             ) from None

@@ -116,7 +116,7 @@ def as_trainer(trainer: Any) -> Trainer:
 
     Raises: EnsembleError: it is neither.
     """
-    if isinstance(trainer, Trainer):
+    if isinstance(trainer, Trainer) and not isinstance(trainer, type):
         return trainer
     from mlpipeline.ensemble.sklearn_trainer import SklearnTrainer
 

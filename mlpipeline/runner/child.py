@@ -108,7 +108,7 @@ class _Run:
             return
         if seeded != [name for name in _SEEDED if name in sys.modules]:
             seed_everything(job.seed)
-        model._reporter = _Progress(job)
+        model._reporter, model._source_digest = _Progress(job), job.source_digest
         metrics, outputs, steps = run_version(job, model, started=self._model_dir_is_ready)
         self._values.update(metrics=metrics, outputs=outputs, steps=steps)
         if job.keeps_files:

@@ -39,9 +39,11 @@ from mlpipeline.runner.surroundings import RUN_ID_VARIABLE
 PULLED_IN_LATE = {
     "torch": ("torch._dynamo", "torch.utils.data"),
     "numpy": ("numpy.random", "threadpoolctl"),
+    "mlpipeline.ensemble": ("sklearn.model_selection", "scipy.stats", "numpy.random", "altair", "vl_convert"),
     "mlpipeline.dataflow": ("pandas", "numpy.random", "mlpipeline.dataflow.drawing"),
     "mlpipeline.pytorch": ("torch._dynamo", "numpy.random", "numpy.ctypeslib", "pandas", "threadpoolctl"),
 }
+_WITHOUT_ESTIMATORS = ("sklearn.datasets", "sklearn.metrics", "sklearn.model_selection", "sklearn.preprocessing")
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -169,7 +171,7 @@ def preload(modules: list[str]) -> dict[str, str]:
     Returns: for each module that is not loaded now, why.
     """
     failed: dict[str, str] = {}
-    for name in modules:
+    for name in [*modules, *_writers_of_estimators(modules)]:
         top = name.partition(":")[0].partition(".")[0]
         if not is_library(top):
             continue
@@ -183,6 +185,14 @@ def preload(modules: list[str]) -> dict[str, str]:
     gc.collect()
     gc.freeze()
     return failed
+
+
+def _writers_of_estimators(modules: list[str]) -> list[str]:
+    """Return what the members of an ensemble are written with where they are scikit-learn estimators; it is slow."""
+    names = {name.partition(":")[0] for name in modules}
+    has_estimators = any(name.startswith("sklearn.") and name not in _WITHOUT_ESTIMATORS for name in names)
+    is_for_ensembles = "mlpipeline.ensemble" in names or "mlpipeline.ensemble" in sys.modules
+    return ["skops.io"] if has_estimators and is_for_ensembles else []
 
 
 def is_library(name: str) -> bool:

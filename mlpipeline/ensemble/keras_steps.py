@@ -1,0 +1,263 @@
+"""Steps of many Keras models at once: a step of one, traced to torch's own operations, batched over all.
+
+A training step of one model (`StatelessScope`, which `stateless_call` is made of: forward pass, loss, gradients by
+`torch.func`, and the optimizer's own formulas) is traced by `make_fx`. The graph knows neither Keras nor Python any
+more, which cost more than the arithmetic of a small model. It is batched by `vmap` and traced again.
+
+Dropout is seen in the graph as the drawing of a mask; each member's masks are drawn from its own seed instead and
+handed in, so that they are those which the member draws when it is trained alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, fx
+from torch.func import functionalize, grad_and_value, vmap
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from mlpipeline.ensemble.keras_batches import batch_seed
+from mlpipeline.ensemble.keras_setup import keras_module
+
+
+class NotBatchableError(Exception):
+    """These members cannot be trained at once; says why."""
+
+
+class State(NamedTuple):
+    """The variables of all members, each stacked along a new first axis; of one member without it."""
+
+    trainable: list[Tensor]
+    others: list[Tensor]
+    optimizer: list[Tensor]
+
+
+class Rows(NamedTuple):
+    """Rows of a step: inputs and y [members, rows, ...], weights [members, rows], 0 for what only fills up."""
+
+    x: Tensor
+    y: Tensor
+    weights: Tensor
+
+
+class Mask(NamedTuple):
+    """A mask that a step draws: the probability of 1, and its shape for one member."""
+
+    probability: float
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A traced step.
+
+    Args:
+        run: called with a state, rows and masks [members, rows, ...].
+        masks: that it draws.
+    """
+
+    run: Callable[..., Any]
+    masks: tuple[Mask, ...]
+
+
+class Steps:
+    """The steps of all members, each traced when it is first taken with so many rows.
+
+    Args:
+        model: of the first member. seeds: of all members.
+    """
+
+    def __init__(self, model: Any, seeds: Sequence[int]) -> None:
+        self._model, self._seeds = model, seeds
+        self._traced: dict[tuple[Any, int], Step] = {}
+
+    def train(
+        self, state: State, rows: Rows, counts: NDArray[np.int64], epoch: int, index: int
+    ) -> tuple[State, Tensor, Tensor]:
+        """Take a step of training; members without rows stay as they are.
+
+        Args:
+            counts: of rows that each member has; the others fill up.
+            epoch, index: of the batch, from 0; they decide, with the seed, what dropout draws.
+        Returns: the new state, losses [members], outputs [members, rows, k].
+        Raises: NotBatchableError: the step cannot be traced.
+        """
+        step = self._step(training_step, state, rows)
+        masks = self._draw(step.masks, counts, epoch, index, rows)
+        with torch.no_grad():
+            new, losses, outputs = step.run(state, rows, masks)
+        return (new if counts.all() else _where(counts > 0, new, state)), losses, outputs
+
+    def evaluate(self, state: State, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Return losses [members] and outputs [members, rows, k]. Raises: NotBatchableError: as in `train`."""
+        step = self._step(evaluation_step, state, rows)
+        with torch.no_grad():
+            losses, outputs = step.run(state, rows, [])
+        return losses, outputs
+
+    def _step(self, kind: Callable[..., Step], state: State, rows: Rows) -> Step:
+        key = kind, rows.x.shape[1]
+        if key not in self._traced:
+            self._traced[key] = kind(self._model, state, rows)
+        return self._traced[key]
+
+    def _draw(
+        self, masks: Sequence[Mask], counts: NDArray[np.int64], epoch: int, index: int, rows: Rows
+    ) -> list[Tensor]:
+        drawn = [torch.ones(len(counts), *mask.shape, device=rows.x.device) for mask in masks]
+        for number, (seed, count) in enumerate(zip(self._seeds, counts, strict=True)) if masks else ():
+            generator = torch.Generator(rows.x.device).manual_seed(batch_seed(seed, epoch, index))
+            for mask, all_drawn in zip(masks, drawn, strict=True):
+                all_drawn[number, :count].bernoulli_(mask.probability, generator=generator)
+        return drawn
+
+
+def state_of(models: Sequence[Any]) -> State:
+    """Return the variables of built models and of their optimizers, stacked."""
+    kinds = zip(*(_variables(model) for model in models), strict=True)
+    return State(*([_stacked(each) for each in zip(*variables, strict=True)] for variables in kinds))
+
+
+def give_state(model: Any, state: State) -> None:
+    """Give a model the variables of one member."""
+    for variables, values in zip(_variables(model), state, strict=True):
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+
+def member_of(state: State, number: int) -> State:
+    """Return a copy of one member's variables."""
+    return State(*([value[number].clone() for value in values] for values in state))
+
+
+def training_step(model: Any, state: State, rows: Rows) -> Step:
+    """Trace a step of training: (state, rows) -> (state, losses [members], outputs [members, rows, k]).
+
+    Raises: NotBatchableError: the step decides by values, or draws other numbers than dropout's masks.
+    """
+
+    def step(state: State, rows: Rows) -> tuple[State, Tensor, Tensor]:
+        def loss_of(trainable: list[Tensor]) -> tuple[Tensor, tuple[list[Tensor], Tensor, Tensor]]:
+            loss, outputs, others = _forward(model, state._replace(trainable=trainable), rows, is_training=True)
+            return model.optimizer.scale_loss(loss), (others, loss, outputs)
+
+        gradients, (_, (others, loss, outputs)) = grad_and_value(loss_of, has_aux=True)(state.trainable)
+        with _formulas_of(model.optimizer):
+            trainable, optimizer = model.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
+        return State(trainable, others, optimizer), loss, outputs
+
+    return _traced(step, state, rows)
+
+
+def evaluation_step(model: Any, state: State, rows: Rows) -> Step:
+    """Trace an evaluation: (state, rows) -> (losses [members], outputs [members, rows, k]).
+
+    Raises: NotBatchableError: see `training_step`.
+    """
+
+    def step(state: State, rows: Rows) -> tuple[Tensor, Tensor]:
+        loss, outputs, _ = _forward(model, state, rows, is_training=False)
+        return loss, outputs
+
+    return _traced(step, state, rows)
+
+
+def _where(is_active: NDArray[np.bool_], new: State, old: State) -> State:
+    """Return the new variables of some members and the old ones of the others."""
+    chosen = torch.from_numpy(is_active).to(new.trainable[0].device)
+
+    def choose(first: Tensor, second: Tensor) -> Tensor:
+        return torch.where(chosen.reshape(-1, *[1] * (first.ndim - 1)), first, second)
+
+    return State(*([choose(*pair) for pair in zip(*pairs, strict=True)] for pairs in zip(new, old, strict=True)))
+
+
+def _variables(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
+    return list(model.trainable_variables), list(model.non_trainable_variables), list(model.optimizer.variables)
+
+
+def _stacked(variables: Sequence[Any]) -> Tensor:
+    return torch.stack([variable.value.detach() for variable in variables])
+
+
+def _forward(model: Any, state: State, rows: Rows, *, is_training: bool) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """Return the loss of one member, its outputs, and its variables that are not trained, which may have changed."""
+    pairs = zip(_variables(model), state, strict=True)
+    mapping = [pair for variables, values in pairs for pair in zip(variables, values, strict=True)]
+    with keras_module().StatelessScope(state_mapping=mapping, collect_losses=True) as scope:
+        outputs = model(rows.x, training=is_training)
+        loss = model.compute_loss(rows.x, rows.y, outputs, rows.weights, training=is_training)
+    return loss, outputs, [scope.get_current_value(variable) for variable in model.non_trainable_variables]
+
+
+@contextmanager
+def _formulas_of(optimizer: Any) -> Iterator[None]:
+    """Let an optimizer update one variable after the other, as Keras defines it for every backend.
+
+    What it does on torch for all variables at once is the same arithmetic, but takes learning rates as numbers.
+    """
+    base = importlib.import_module("keras.src.optimizers.base_optimizer").BaseOptimizer
+    optimizer._backend_update_step = functools.partial(base._backend_update_step, optimizer)
+    try:
+        yield
+    finally:
+        del optimizer._backend_update_step
+
+
+def _traced(function: Callable[..., Any], state: State, rows: Rows) -> Step:
+    try:
+        graph = make_fx(functionalize(function))(_first(state), _first(rows))
+        masks = tuple(_masks(graph))
+        batched = vmap(lambda *values: _Batchable(graph, values[2]).run(*values[:2]), randomness="error")
+        drawn = [torch.ones(len(rows.weights), *mask.shape, device=rows.weights.device) for mask in masks]
+        traced = make_fx(batched)(state, rows, drawn)
+    except NotBatchableError:
+        raise
+    except Exception as error:  # layers, losses and optimizers of the user's own may raise anything
+        reason = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "").strip()
+        raise NotBatchableError(f"its step cannot be traced ({type(error).__name__}: {reason:.200})") from error
+    traced.graph.eliminate_dead_code()
+    traced.recompile()
+    return Step(traced, masks)
+
+
+def _first(values: Any) -> Any:
+    """Return what belongs to the first member."""
+    return torch.utils._pytree.tree_map(lambda value: value[0].clone(), values)
+
+
+def _masks(graph: fx.GraphModule) -> Iterator[Mask]:
+    """Yield the masks that a graph draws. Raises: NotBatchableError: it draws something else."""
+    for node in graph.graph.nodes:
+        if node.op != "call_function" or torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
+            continue
+        if node.target != torch.ops.aten.bernoulli.p or not node.meta["val"].is_contiguous():
+            raise NotBatchableError(f"it draws random numbers by {node.target}; only dropout's can be drawn for all")
+        yield Mask(float(node.args[1]), tuple(node.meta["val"].shape))
+
+
+class _Batchable(fx.Interpreter):
+    """Runs a graph with operations that `vmap` knows in the place of those that it does not."""
+
+    def __init__(self, graph: fx.GraphModule, masks: Sequence[Tensor]) -> None:
+        super().__init__(graph)
+        self._masks = iter(masks)
+
+    def call_function(self, target: Any, args: Any, kwargs: Any) -> Any:
+        aten = torch.ops.aten
+        if target == aten.bernoulli.p:
+            return next(self._masks)
+        if target == aten.clone.default:  # of a layout in memory: it changes no value, and vmap knows one only
+            is_needed = kwargs.get("memory_format") == torch.contiguous_format
+            return args[0].contiguous() if is_needed else args[0]
+        if target in (aten.view.default, aten._unsafe_view.default):
+            return args[0].reshape(args[1])
+        return super().call_function(target, args, kwargs)
