@@ -33,8 +33,8 @@ def perceptron() -> nn.Module:
 
 
 def make_data(row_count: int) -> tuple[np.ndarray, np.ndarray]:
-    X = np.random.default_rng(0).standard_normal((row_count, COLUMNS), dtype=np.float32)
-    return X, (X[:, 0] * X[:, 1] > 0).astype(np.int64)
+    rows = np.random.default_rng(0).standard_normal((row_count, COLUMNS), dtype=np.float32)
+    return rows, (rows[:, 0] * rows[:, 1] > 0).astype(np.int64)
 
 
 def train(data: tuple[np.ndarray, np.ndarray], workers: int) -> tuple[EnsembleResult, float]:

@@ -65,10 +65,16 @@ def _describe_object(value: Any, inside: tuple[int, ...]) -> str:
         return str(value)
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         return str(describe(value.item(), inside))
-    if hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "to_numpy")):
+    if is_array(value):
         return _describe_array(value, inside)
     state = dict(_state(value))
     return _call(_type_name(value), (), state, inside) if state else _ADDRESS.sub("", repr(value))
+
+
+def is_array(value: Any) -> bool:
+    """Tell whether a value is an array, a tensor or a pandas object."""
+    has_numbers = hasattr(value, "dtype") or hasattr(value, "to_numpy")
+    return has_numbers and isinstance(getattr(value, "shape", None), tuple)
 
 
 def _call(name: str, arguments: tuple[Any, ...], keywords: Mapping[str, Any], inside: tuple[int, ...]) -> str:

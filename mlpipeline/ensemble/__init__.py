@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlpipeline.ensemble.scores import Metric
     from mlpipeline.ensemble.sklearn_trainer import SklearnTrainer
     from mlpipeline.ensemble.splits import Split, Splits
+    from mlpipeline.ensemble.torch_trainer import TorchTrainer
     from mlpipeline.ensemble.stacking import StackResult, stack
 
 _HOMES = {
@@ -56,6 +57,7 @@ _HOMES = {
     "StackResult": "stacking",
     "StratifiedFolds": "plans",
     "TimeSeriesFolds": "plans",
+    "TorchTrainer": "torch_trainer",
     "blend": "blending",
     "leak_report": "leaks",
     "row_codes": "leaks",

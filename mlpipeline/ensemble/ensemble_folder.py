@@ -22,6 +22,7 @@ from mlpipeline.ensemble.observations import Observations, digest
 from mlpipeline.ensemble.picture import folds_picture
 from mlpipeline.ensemble.result import EnsembleResult
 from mlpipeline.ensemble.tables import history_csv, statistics_text
+from mlpipeline.ensemble.targets import as_targets
 from mlpipeline.errors import EnsembleError
 from mlpipeline.files import replace_file
 from mlpipeline.records import dumps
@@ -178,7 +179,7 @@ def _arrays(result: EnsembleResult, test: Observations | None) -> dict[str, NDAr
     if test is not None and result.test is not None:
         arrays |= {"test": result.test, "test_ids": plain_ids(test.ids)}
         if test.y is not None:
-            arrays["test_y"] = np.asarray(test.y)
+            arrays["test_y"] = as_targets(test.y, "y of the test part")
     return arrays
 
 

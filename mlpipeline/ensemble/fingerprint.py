@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlpipeline.description import code_text, describe
+from mlpipeline.description import code_text, describe, is_array
 
 _MADE = (
     "__module__", "__doc__", "__firstlineno__", "__static_attributes__", "__annotations__", "__dict__",
@@ -76,7 +76,7 @@ def _items(value: Any) -> Iterator[Any]:
         yield from (value.__self__, value.__func__)
     elif isinstance(value, functools.partial):
         yield from (value.func, value.args, value.keywords)
-    elif hasattr(value, "shape") and (hasattr(value, "dtype") or hasattr(value, "to_numpy")):
+    elif is_array(value):
         yield _Text(str(describe(value)))
     else:
         yield from _object_items(value)
@@ -128,12 +128,24 @@ def _is_made(name: str) -> bool:
 
 def _object_items(value: Any) -> Iterator[Any]:
     yield type(value)
-    if hasattr(value, "get_params"):  # an estimator: what was given to it, not the version of its library
-        yield value.get_params(deep=False)
-    elif hasattr(value, "get_config"):  # of Keras
-        yield _without_numbers(value.get_config())
-    else:
-        yield from _pickled_parts(value)
+    try:
+        yield from _own_account(value)
+    except Exception:  # an object's own code, which may refuse in any way
+        yield _Text(str(describe(value)))
+
+
+def _own_account(value: Any) -> list[Any]:
+    """Return what an object says of itself, by the interface that it has."""
+    if hasattr(value, "get_params") and hasattr(value, "set_params"):  # an estimator; not the version of its library
+        return [value.get_params(deep=False)]
+    if hasattr(value, "get_config") and hasattr(value, "from_config"):  # of Keras
+        return [_without_numbers(value.get_config())]
+    reduced = value.__reduce_ex__(4)  # what is pickled: all of it, but for locks and the like
+    if isinstance(reduced, str):
+        return [reduced]
+    made_by, arguments, *rest = reduced
+    items = [list(part) for part in rest[1:3] if part is not None]
+    return [made_by, arguments, *rest[:1], *items]
 
 
 def _without_numbers(config: Any) -> Any:
@@ -144,20 +156,6 @@ def _without_numbers(config: Any) -> Any:
             for key, item in config.items()
         }
     return [_without_numbers(item) for item in config] if isinstance(config, (list, tuple)) else config
-
-
-def _pickled_parts(value: Any) -> Iterator[Any]:
-    """Yield what would be pickled of an object: it says all of it, and leaves out locks and the like."""
-    try:
-        reduced = value.__reduce_ex__(4)
-    except Exception:  # an object's own code, which may refuse in any way
-        reduced = None
-    if isinstance(reduced, tuple):
-        made_by, arguments, *rest = reduced
-        yield from (made_by, arguments, *rest[:1])  # how it is made, and its state
-        yield from (list(items) for items in rest[1:3] if items is not None)
-    else:
-        yield _Text(str(describe(value)))
 
 
 @functools.cache

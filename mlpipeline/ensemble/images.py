@@ -224,6 +224,7 @@ def _pixels(path: Path, image_size: tuple[int, int], mode: str) -> NDArray[np.ui
     from PIL import Image, ImageOps
 
     with Image.open(path) as image:
+        image.load()  # which opening puts off
         ImageOps.exif_transpose(image, in_place=True)
         shown = _in_mode(image, mode)
     if shown.size != image_size[::-1]:

@@ -29,7 +29,15 @@ from mlpipeline.ensemble.keras_setup import keras_module
 
 
 class NotBatchableError(Exception):
-    """These members cannot be trained at once; says why."""
+    """These members are not trained at once.
+
+    Args:
+        reason: why. is_surprise: it could not be known before, and is worth a warning.
+    """
+
+    def __init__(self, reason: str, *, is_surprise: bool = False) -> None:
+        super().__init__(reason)
+        self.is_surprise = is_surprise
 
 
 class State(NamedTuple):
@@ -223,7 +231,9 @@ def _traced(function: Callable[..., Any], state: State, rows: Rows) -> Step:
         raise
     except Exception as error:  # layers, losses and optimizers of the user's own may raise anything
         reason = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "").strip()
-        raise NotBatchableError(f"its step cannot be traced ({type(error).__name__}: {reason:.200})") from error
+        raise NotBatchableError(
+            f"a step cannot be traced ({type(error).__name__}: {reason:.200})", is_surprise=True
+        ) from error
     traced.graph.eliminate_dead_code()
     traced.recompile()
     return Step(traced, masks)
@@ -240,7 +250,10 @@ def _masks(graph: fx.GraphModule) -> Iterator[Mask]:
         if node.op != "call_function" or torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
             continue
         if node.target != torch.ops.aten.bernoulli.p or not node.meta["val"].is_contiguous():
-            raise NotBatchableError(f"it draws random numbers by {node.target}; only dropout's can be drawn for all")
+            raise NotBatchableError(
+                f"a step draws random numbers by {node.target}; only those of Dropout can be drawn for all",
+                is_surprise=True,
+            )
         yield Mask(float(node.args[1]), tuple(node.meta["val"].shape))
 
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.int64]
 _OVERRIDABLE = ("train_step", "test_step", "compute_metrics")
+_MOST_WEIGHTS = 200_000  # of a model; with more, arithmetic takes the time, and one after the other is as fast
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,8 +141,12 @@ def build_team(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> Team
             known[id(part.source)] = as_readable(part.source)
         return known[id(part.source)]
 
-    models = [_built(trainer, assignment, readable(assignment.train)) for assignment in assignments]
-    _check_models(models)
+    models = [_built(trainer, assignments[0], readable(assignments[0].train))]
+    _check_model(models[0])
+    models += [_built(trainer, assignment, readable(assignment.train)) for assignment in assignments[1:]]
+    shapes = [[tuple(variable.shape) for variable in model.variables] for model in models]
+    if any(each != shapes[0] for each in shapes):
+        raise NotBatchableError("members' models have weights of different shapes")
     kinds = {"": "train", "stop_": "stopping", "val_": "valid"}
     sides = {}
     for prefix, name in kinds.items():
@@ -161,16 +166,15 @@ def _built(trainer: KerasTrainer, assignment: Assignment, source: NDArray[Any]) 
     return model
 
 
-def _check_models(models: Sequence[Any]) -> None:
-    base, first = keras_module().Model, models[0]
+def _check_model(model: Any) -> None:
+    """Raises: NotBatchableError: a model trains in a way of its own, or gains nothing."""
     for name in _OVERRIDABLE:
-        if getattr(type(first), name) is not getattr(base, name) and not isinstance(first, keras_module().Sequential):
-            raise NotBatchableError(f"{type(first).__name__} has a {name} of its own")
-    if first.optimizer.use_ema:
+        if getattr(type(model), name) is not getattr(keras_module().Model, name):
+            raise NotBatchableError(f"{type(model).__name__} has a {name} of its own")
+    if model.optimizer.use_ema:
         raise NotBatchableError("the optimizer keeps averages of the weights")
-    shapes = [[tuple(variable.shape) for variable in model.variables] for model in models]
-    if any(each != shapes[0] for each in shapes):
-        raise NotBatchableError("members' models have weights of different shapes")
+    if model.count_params() > _MOST_WEIGHTS:
+        raise NotBatchableError(f"a model has {model.count_params()} weights, which is too many to gain by it")
 
 
 def _side(
@@ -194,5 +198,5 @@ def _side(
     else:
         batches = -(-most // reading_size(sources[0], trainer.batch_size))
         size = -(-most // batches)  # batches of equal size: fewer rows that only fill up
-    device = models[0].trainable_variables[0].value.device
+    device = models[0].optimizer.variables[0].value.device
     return Side(sources, rows, y, [part.weights for part in parts], size, device)

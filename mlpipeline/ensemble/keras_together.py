@@ -84,7 +84,8 @@ def fit_together(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> li
         steps = Steps(team.models[0], [assignment.seed for assignment in assignments])
         return train(team, steps, fills_up=may_fill_up(team, steps))
     except NotBatchableError as error:
-        _log.warning("Keras models are trained one after the other, not all at once: %s", error)
+        level = logging.WARNING if error.is_surprise else logging.INFO
+        _log.log(level, "Keras models are trained one after the other, not all at once: %s", error)
         return None
 
 
@@ -100,7 +101,8 @@ def may_fill_up(team: Team, steps: Steps) -> bool:
             return fills_up
     raise NotBatchableError(
         f"a step differs from Keras's own by {difference:.1e}; where members differ in their number of rows, no layer "
-        "may compute anything of a whole batch, as BatchNormalization does"
+        "may compute anything of a whole batch, as BatchNormalization does",
+        is_surprise=True,
     )
 
 

@@ -95,8 +95,12 @@ def train_member(work: Work, number: int, report: Report = silent, initial: Fitt
     """
     started = time.perf_counter()
     preparation, assignment = assignment_of(work, number, report, initial)
-    fitted = work.trainer.fit(assignment)
-    return judged(work, number, preparation, fitted, started)
+    try:
+        fitted = work.trainer.fit(assignment)
+        return judged(work, number, preparation, fitted, started)
+    except Exception as error:
+        error.add_note(f"while {assignment.name} was trained or predicted")
+        raise
 
 
 def assignment_of(

@@ -197,7 +197,7 @@ class MemberFiles:
         path = self.path(member.number, suffix)
         aside = path.with_name(f".{path.stem}.tmp{suffix}")
         try:
-            self._save(member.fitted, aside)
+            self._save(member, aside)
             with aside.open("rb+") as file:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 os.fsync(file.fileno())
@@ -207,12 +207,13 @@ class MemberFiles:
             raise
         return digest
 
-    def _save(self, fitted: Fitted, path: Path) -> None:
+    def _save(self, member: Member, aside: Path) -> None:
         try:
-            self.work.trainer.save(fitted, path)
+            self.work.trainer.save(member.fitted, aside)
         except (MlpError, OSError):
             raise
-        except Exception as error:  # each library has errors of its own for a full disk
+        except Exception as error:  # each library has an error of its own for a full disk
+            path = self.path(member.number, self.work.trainer.suffix)
             raise EnsembleError(f"{path} cannot be written: {type(error).__name__}: {error}") from error
 
     def _read_model(self, number: int, digest: str | None) -> Any:

@@ -50,7 +50,7 @@ def folds_picture(result: EnsembleResult, run: str) -> bytes | None:
 
 def mean_curve(curves: Sequence[Sequence[float]]) -> list[float]:
     """Return the mean of curves, as far as the shortest goes: a mean over fewer members would jump."""
-    return [math.fsum(values) / len(values) for values in zip(*curves, strict=False)]
+    return [sum(values) / len(values) for values in zip(*curves, strict=False)]
 
 
 def _metrics(members: Sequence[Member]) -> dict[str, list[Row]]:
@@ -85,7 +85,7 @@ def _rows(part: str, member: str | None, values: Sequence[float], best_epoch: in
             "rows": part,
             "member": member,
             "epoch": epoch,
-            "value": values[epoch - 1] if math.isfinite(values[epoch - 1]) else None,
+            "value": values[epoch - 1],
             "is_chosen": epoch == chosen,
         }
         for epoch in epochs

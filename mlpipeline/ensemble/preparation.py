@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,21 +58,31 @@ def fit_and_prepare(preprocessing: Any, train: Part, seed: int = 0) -> tuple[Pre
             f"but got {preprocessing!r:.80}"
         )
     transformer = seeded_copy(preprocessing, seed, "preprocessing")
-    y = _for_fitting(transformer, train.y)
     if hasattr(transformer, "fit_transform"):
-        prepared = transformer.fit_transform(train.X, y)
+        prepared = transformer.fit_transform(*_to_fit(transformer, train))
     else:
-        prepared = transformer.fit(train.X, y).transform(train.X)
+        prepared = transformer.fit(*_to_fit(transformer, train)).transform(_copied(train))
     return Preparation(transformer), _checked(prepared, len(train))
 
 
-def _for_fitting(transformer: Any, y: NDArray[Any] | None) -> NDArray[Any] | None:
-    """Return y as scikit-learn wants it, [n] for classes; a pipeline says by its inputs how it wants it."""
+def _copied(train: Part) -> Any:
+    return train.X if train.rows is not None else take(train.source, np.arange(len(train)))
+
+
+def _to_fit(transformer: Any, train: Part) -> tuple[Any, NDArray[Any] | None]:
+    """Return rows and y as a transformer wants them.
+
+    scikit-learn wants y of classes as [n]. A data pipeline says by its inputs how it wants y, and of arrays by name
+    it wants y to be one.
+    """
     from sklearn.base import BaseEstimator
 
+    X, y = _copied(train), train.y
+    if isinstance(X, Mapping) and hasattr(transformer, "graph"):
+        return {**X, **{str(node.name): y for node in transformer.graph.inputs if node.name not in X}}, None
     if y is None or y.ndim == 1 or not isinstance(transformer, BaseEstimator):
-        return y
-    return y.reshape(-1) if y.shape[1] == 1 else np.asarray(y.argmax(axis=1)) if is_one_hot(y) else y
+        return X, y
+    return X, y.reshape(-1) if y.shape[1] == 1 else np.asarray(y.argmax(axis=1)) if is_one_hot(y) else y
 
 
 def _checked(prepared: Any, count: int) -> Any:

@@ -36,12 +36,16 @@ class SklearnTrainer:
     suffix: str = ".skops"
 
     def __post_init__(self) -> None:
+        from sklearn.base import is_clusterer, is_outlier_detector
+
         needed = ("fit", "predict", "get_params", "__sklearn_tags__")
         if isinstance(self.estimator, type) or not all(hasattr(self.estimator, name) for name in needed):
             raise EnsembleError(
                 "trainer must be a KerasTrainer, a TorchTrainer, another Trainer, or a scikit-learn estimator, "
                 f"but got {self.estimator!r:.80}"
             )
+        if is_clusterer(self.estimator) or is_outlier_detector(self.estimator):
+            raise EnsembleError(f"{type(self.estimator).__name__} is no classifier and no regressor")
         if self.task == CLASSES and not hasattr(self.estimator, "predict_proba"):
             raise EnsembleError(
                 f"{type(self.estimator).__name__} has no predict_proba, which out-of-fold predictions of classes need; "
@@ -58,9 +62,7 @@ class SklearnTrainer:
     @property
     def accepts_missing(self) -> bool:
         """Whether NaN in X is its own business."""
-        from sklearn.utils import get_tags
-
-        return bool(get_tags(self.estimator).input_tags.allow_nan)
+        return _takes_missing(self.estimator)
 
     def fit(self, assignment: Assignment) -> Fitted:
         """Fit a clone whose random states are seeded by the member's."""
@@ -107,6 +109,24 @@ class SklearnTrainer:
             ) from None
         except (BadZipFile, ValueError, TypeError, KeyError, AttributeError, ImportError, EOFError) as error:
             raise EnsembleError(f"{path.name} is damaged ({type(error).__name__}: {error}); train it again") from error
+
+
+def _takes_missing(estimator: Any) -> bool:
+    """Tell whether an estimator takes NaN, as its tags say; what wraps others has no such tag, and is left to judge."""
+    from sklearn.utils import get_tags
+
+    for _, step in getattr(estimator, "steps", ()):
+        if step is None or isinstance(step, str):
+            continue
+        if not _takes_missing(step):
+            return False
+        if type(step).__module__.startswith("sklearn.impute") or _wraps_others(step):
+            return True
+    return bool(get_tags(estimator).input_tags.allow_nan) or _wraps_others(estimator)
+
+
+def _wraps_others(estimator: Any) -> bool:
+    return any("__" in name for name in estimator.get_params())
 
 
 def _weights_name(estimator: Any) -> str:

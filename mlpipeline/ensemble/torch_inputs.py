@@ -25,7 +25,7 @@ GATHERED_BYTES = 8 * 2**20
 _LARGEST_BATCH = 1024  # of rows that are only predicted
 
 # what torch can look at without a copy, in this machine's order of bytes
-_SHARED = {np.dtype(kind) for kind in "f4 f8 f2 i1 i2 i4 i8 u1 ?".split()}
+_SHARED = {np.dtype(kind) for kind in ("f4", "f8", "f2", "i1", "i2", "i4", "i8", "u1", "?")}
 
 
 class Inputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import random
 from collections.abc import Iterator, Mapping
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _SAMPLE = 2_000  # training images that an augmentation's statistics are computed from
 _PROBED = 2  # rows that the outputs are looked at with
+# below so many multiplications a step, a second thread costs more than it gives, and sums depend on the number of cores
+_SMALL_STEP = 2**24
 _NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -67,6 +70,7 @@ class TorchMember:
         objective: what it learns. placement: where it is.
         train: its training rows. curves: the rows its loss is computed of after each epoch: "val", "stop".
         statistics: arrays that predicting needs besides the network.
+        multiplications: for one row, in its layers of weights.
         idle: biases that have no effect and are left as they are.
     """
 
@@ -77,12 +81,17 @@ class TorchMember:
     train: Portion
     curves: dict[str, Portion]
     statistics: Statistics
+    multiplications: int
     idle: list[nn.Parameter] = field(default_factory=list)
 
     @property
     def parameters(self) -> list[nn.Parameter]:
         """What an optimizer is given."""
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def takes_small_steps(self, batch_size: int) -> bool:
+        """Tell whether a step is too small to be shared among the threads of a processor."""
+        return self.placement.device.type == "cpu" and self.multiplications * batch_size < _SMALL_STEP
 
     def finished(self) -> nn.Module:
         """Return the network as it predicts."""
@@ -105,6 +114,18 @@ def seeded(seed: int) -> Iterator[None]:
         yield
     finally:
         states.restore(numbers, tensors)
+
+
+@contextmanager
+def one_thread(is_wanted: bool) -> Iterator[None]:
+    """Compute on one thread inside, where it is wanted."""
+    before = torch.get_num_threads()
+    if is_wanted:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def find_placement(device: str | None) -> Placement:
@@ -147,7 +168,7 @@ def make_ready(trainer: TorchTrainer, assignment: Assignment, known: dict[int, I
     rows = _rows_of(assignment.train)
     statistics = _augmentation_statistics(trainer, assignment, inputs, rows)
     change = prediction_change(trainer, statistics, assignment.seed)
-    outputs = _probed(network, inputs.at(rows[:_PROBED], change), len(rows[:_PROBED]))
+    outputs, multiplications = _probed(network, inputs.at(rows[:_PROBED], change), len(rows[:_PROBED]))
     assert assignment.train.y is not None
     objective = choose_objective(trainer.loss, assignment.targets, outputs.shape[1], assignment.train.y)
     _check_weights(objective, assignment)
@@ -162,8 +183,9 @@ def make_ready(trainer: TorchTrainer, assignment: Assignment, known: dict[int, I
     train = _portion(assignment.train, objective, assignment, inputs, None)
     statistics |= scale_statistics(objective.scale)
     return TorchMember(
-        assignment, network, objective, placement, train, curves, statistics, _left_alone(network.train())
-    )
+        assignment, network, objective, placement, train, curves, statistics, multiplications,
+        _left_alone(network.train()),
+    )  # fmt: skip
 
 
 def prediction_change(
@@ -225,8 +247,18 @@ def _augmentation_statistics(
     return trainer.trio.fit(images.cpu().contiguous().numpy())
 
 
-def _probed(network: nn.Module, inputs: Tensors, count: int) -> Tensor:
-    """Return the outputs of a few rows. Raises: EnsembleError: the network cannot take them, or gives no rows."""
+def _probed(network: nn.Module, inputs: Tensors, count: int) -> tuple[Tensor, int]:
+    """Return the outputs of a few rows, and the multiplications that layers of weights need for one of them.
+
+    Raises: EnsembleError: the network cannot take them, or gives no rows.
+    """
+    counted = [0]
+
+    def count_layer(layer: nn.Module, _: object, outputs: Tensor) -> None:
+        if isinstance(layer, _WEIGHTED):
+            counted[0] += outputs.numel() * layer.weight[0].numel() // count
+
+    handles = [layer.register_forward_hook(count_layer) for layer in network.modules()]
     shape = list(inputs.shape) if isinstance(inputs, Tensor) else {name: list(v.shape) for name, v in inputs.items()}
     try:
         outputs = forward(network.eval(), inputs)
@@ -234,10 +266,13 @@ def _probed(network: nn.Module, inputs: Tensors, count: int) -> Tensor:
         raise EnsembleError(
             f"the network that build returns cannot take inputs of the shape {shape}: {type(error).__name__}: {error}"
         ) from error
+    finally:
+        for handle in handles:
+            handle.remove()
     if not isinstance(outputs, Tensor) or outputs.ndim not in (1, 2) or len(outputs) != count:
         got = f"the shape {list(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__
         raise EnsembleError(f"the network must return outputs [{count}, k] for {count} rows, but returned {got}")
-    return outputs if outputs.ndim == 2 else outputs.unsqueeze(1)
+    return outputs if outputs.ndim == 2 else outputs.unsqueeze(1), counted[0]
 
 
 def _check_weights(objective: Objective, assignment: Assignment) -> None:
@@ -258,9 +293,10 @@ def _left_alone(network: nn.Module) -> list[nn.Parameter]:
     for module in network.modules():
         if type(module) is not nn.Sequential:
             continue
-        layers = list(module)
-        for layer, following in zip(layers, layers[1:], strict=False):
+        for layer, following in itertools.pairwise(module):
+            bias = layer.bias if type(layer) in _WEIGHTED else None
             is_normalized = type(following) in _NORMALIZATIONS and following.training
-            if type(layer) in _WEIGHTED and is_normalized and layer.bias is not None and layer.bias.requires_grad:
-                idle.append(layer.bias.requires_grad_(False))
+            if is_normalized and isinstance(bias, nn.Parameter) and bias.requires_grad:
+                bias.requires_grad_(False)
+                idle.append(bias)
     return idle

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from mlpipeline.ensemble.torch_member import (
     find_placement,
     forward,
     make_ready,
+    one_thread,
     prediction_change,
     seeded,
 )
@@ -73,18 +74,19 @@ class TorchTrainer:
 
     build: Callable[..., nn.Module]
     params: Mapping[str, Any] | None = None
-    task: str | None = field(default=None, kw_only=True)
-    loss: Callable[[Tensor, Tensor], Tensor] | None = field(default=None, kw_only=True)
-    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = field(default=None, kw_only=True)
-    scheduler: Callable[[Optimizer, int], LRScheduler] | None = field(default=None, kw_only=True)
-    epochs: int = field(default=10, kw_only=True)
-    batch_size: int = field(default=32, kw_only=True)
-    patience: int | None = field(default=None, kw_only=True)
-    train_augmentation: Any = field(default=None, kw_only=True)
-    valid_augmentation: Any = field(default=None, kw_only=True)
-    test_augmentation: Any = field(default=None, kw_only=True)
-    test_passes: int = field(default=1, kw_only=True)
-    device: str | None = field(default=None, kw_only=True)
+    _: KW_ONLY
+    task: str | None = None
+    loss: Callable[[Tensor, Tensor], Tensor] | None = None
+    optimizer: Callable[[list[nn.Parameter]], Optimizer] | None = None
+    scheduler: Callable[[Optimizer, int], LRScheduler] | None = None
+    epochs: int = 10
+    batch_size: int = 32
+    patience: int | None = None
+    train_augmentation: Any = None
+    valid_augmentation: Any = None
+    test_augmentation: Any = None
+    test_passes: int = 1
+    device: str | None = None
     suffix: str = field(default=".safetensors", init=False)
     accepts_missing: bool = field(default=False, init=False)
 
@@ -121,7 +123,8 @@ class TorchTrainer:
         self.check_patience(assignment)
         with seeded(assignment.seed):
             member = make_ready(self, assignment)
-            history, best_epoch = train_alone(self, member)
+            with one_thread(member.takes_small_steps(self.batch_size)):
+                history, best_epoch = train_alone(self, member)
         return Fitted(member.finished(), history, best_epoch, member.statistics)
 
     def fit_together(self, assignments: Sequence[Assignment], forced: bool = False) -> list[Fitted] | None:

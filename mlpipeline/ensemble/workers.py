@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 
@@ -36,7 +39,7 @@ def train_in_processes(work: Work, numbers: Sequence[int], workers: int) -> Iter
             mmap_mode="r",
         )
     try:
-        with closing(parallel(delayed(train_member)(work, number) for number in numbers)) as members:
+        with closing(parallel(delayed(_train)(work, number, os.getpid()) for number in numbers)) as members:
             for member in members:
                 pending.remove(member.number)
                 yield member
@@ -47,3 +50,20 @@ def train_in_processes(work: Work, numbers: Sequence[int], workers: int) -> Iter
             f"a worker process died while it trained {running}{codes}. If memory ran out, use fewer workers or smaller "
             "batches. Members that were kept before are safe"
         ) from error
+
+
+def _train(work: Work, number: int, parent: int) -> Member:
+    _end_with(parent)
+    return train_member(work, number)
+
+
+@functools.cache  # once a process
+def _end_with(parent: int) -> None:
+    """End this process when the one that started it has been killed, which could not end it itself."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

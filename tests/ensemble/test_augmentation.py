@@ -211,6 +211,19 @@ def test_the_seeds_of_keras_layers_are_put_back():
     assert [np.asarray(variable).tolist() for variable in layers.variables] == before
 
 
+def test_a_layer_of_ones_own_that_draws_from_torch_follows_from_the_generator():
+    keras_layers()  # which chooses what Keras runs on
+    import keras
+
+    class Noise(keras.Layer):
+        def call(self, inputs, training=False):
+            return inputs + torch.rand(1).item() if training else inputs
+
+    images, state = photos(), torch.get_rng_state()
+    np.testing.assert_array_equal(applied(Noise(), images), applied(Noise(), images))
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_layers_that_mix_labels_are_refused():
     with pytest.raises(EnsembleError, match="MixUp mixes labels"):
         read_augmentation(keras_layers(("MixUp",)), LAST)

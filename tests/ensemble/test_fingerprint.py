@@ -7,11 +7,15 @@ from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from sklearn.compose import make_column_transformer
+from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
 from torch import nn
+from torchvision.transforms import v2
 
+from mlpipeline.dataflow import Input, Pipeline, layers
 from mlpipeline.ensemble.fingerprint import fingerprint
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
@@ -74,6 +78,12 @@ def nested(depth, leaf):
     return SimpleNamespace(inner=nested(depth - 1, leaf)) if depth else leaf
 
 
+def pipeline(components):
+    measures = Input("measures", (4,))
+    main = layers.Sklearn(PCA(components))(layers.Whiten()(measures), "main")
+    return Pipeline(measures, main, name="prepared")
+
+
 def deep(low):
     steps = make_pipeline(make_column_transformer((make_pipeline(MinMaxScaler((low, 1))), [0])))
     return make_pipeline(make_pipeline(steps))
@@ -87,7 +97,10 @@ def deep(low):
         (lambda: FunctionTransformer(lambda x: x), lambda: FunctionTransformer(lambda x: x + 1)),
         (lambda: functools.partial(deep, 1), lambda: functools.partial(deep, 2)),
         (lambda: nested(9, 1), lambda: nested(9, 2)),
+        (lambda: pipeline(2), lambda: pipeline(3)),
+        (lambda: torch.float32, lambda: torch.float64),
         (lambda: nn.Dropout(0.1), lambda: nn.Dropout(0.2)),
+        (lambda: v2.RandomRotation(10), lambda: v2.RandomRotation(20)),
         (lambda: keras.layers.RandomRotation(0.1), lambda: keras.layers.RandomRotation(0.2)),
         (lambda: {"rows": np.arange(3)}, lambda: {"rows": np.arange(3) + 1}),
         (lambda: [threading.Lock(), 1], lambda: [threading.Lock(), 2]),

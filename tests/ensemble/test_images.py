@@ -143,7 +143,7 @@ def test_the_digest_is_that_of_names_contents_and_treatment(animals, tmp_path):
     others = [digest_of(animals, (9, 8)), digest_of(animals, color_mode="rgba"), digest_of(animals, classes=["ape"])]
     save(copy / "ape/a.bmp", seed=99)
     others.append(digest_of(copy))
-    (copy / "ape/a.bmp").rename(copy / "ape/d.bmp")
+    (copy / "ape/a.bmp").rename(copy / "ape/aa.bmp")
     others.append(digest_of(copy))
     assert len({first, *others}) == 6
 
@@ -172,6 +172,15 @@ def test_a_file_that_was_cut_short_is_named_when_it_is_read_at_the_latest(animal
     cut(animals / name)
     with pytest.raises(EnsembleError, match=f"1 images in .* cannot be read: {name}"):
         ImageFiles.from_folder(animals, (8, 9)).read(np.arange(6))
+
+
+def test_a_damaged_png_is_named_at_once(animals):
+    path = animals / "zebra/3.png"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(EnsembleError, match=r"1 images in .* cannot be read: zebra/3.png"):
+        ImageFiles.from_folder(animals, (8, 9))
 
 
 def test_unreadable_files_are_left_out_on_request(animals, caplog):

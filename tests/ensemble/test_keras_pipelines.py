@@ -422,6 +422,8 @@ def test_an_argument_that_cannot_be_used_is_refused_at_once(arguments, message):
 def test_a_name_in_place_of_the_model_function_is_refused():
     with pytest.raises(EnsembleError, match=r"getattr\(module, name\)"):
         KerasPipeline("small_network")
+    with pytest.raises(EnsembleError, match="model_params must be a dict"):
+        KerasPipeline(small_network, 10)
 
 
 def test_rows_that_do_not_fit_together_are_refused():

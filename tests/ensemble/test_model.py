@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -46,8 +47,9 @@ class Iris(EnsembleModel):
 
 
 def load() -> ObservationsLoader:
-    ids = [f"flower {number}" for number in range(150)]
-    return ObservationsLoader(IRIS.data, NAMES, test_fraction=0.2, seed=4, ids=ids)
+    ids = pd.Series([f"flower {number}" for number in range(150)], dtype=object)
+    y = pd.Series(NAMES, dtype=object)  # as a table has them
+    return ObservationsLoader(IRIS.data, y, test_fraction=0.2, seed=4, ids=ids)
 
 
 def model(kind: type[EnsembleModel] = Iris, loader: Any = load, plan: Any = PLAN, **parameters: Any) -> EnsembleModel:

@@ -28,20 +28,20 @@ def dense(rows):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_rows_of_every_kind_are_counted_and_taken(kind):
-    X = as_inputs(KINDS[kind])
-    check_finite(X)
-    assert count_rows(X) == 4
-    assert np.array_equal(dense(take(X, np.array([2, 0]))), ROWS[[2, 0]])
+    rows = as_inputs(KINDS[kind])
+    check_finite(rows)
+    assert count_rows(rows) == 4
+    assert np.array_equal(dense(take(rows, np.array([2, 0]))), ROWS[[2, 0]])
 
 
 def test_arrays_by_name_are_taken_together():
-    X = as_inputs({"left": ROWS, "right": ROWS.tolist()})
-    taken = take(X, np.array([3]))
-    assert {name: rows.tolist() for name, rows in taken.items()} == {"left": [[9, 10, 11]], "right": [[9, 10, 11]]}
+    rows = as_inputs({"left": ROWS, "right": ROWS.tolist()})
+    taken = take(rows, np.array([3]))
+    assert {name: part.tolist() for name, part in taken.items()} == {"left": [[9, 10, 11]], "right": [[9, 10, 11]]}
 
 
 @pytest.mark.parametrize(
-    ("X", "where"),
+    ("rows", "where"),
     [
         (np.array([[1.0, 2], [3, np.inf]]), "row 1, column 1"),
         (np.array([[["a"], [None]]], dtype=object)[0], "row 1, column 0"),
@@ -55,9 +55,9 @@ def test_arrays_by_name_are_taken_together():
     ],
     ids=["array", "objects", "mixed", "infinite", "nullable", "sparse", "tensor", "names", "images"],
 )
-def test_what_is_missing_or_infinite_is_found(X, where):
+def test_what_is_missing_or_infinite_is_found(rows, where):
     with pytest.raises(EnsembleError, match=where):
-        check_finite(as_inputs(X))
+        check_finite(as_inputs(rows))
 
 
 def test_large_numbers_are_not_infinite():
@@ -65,7 +65,7 @@ def test_large_numbers_are_not_infinite():
 
 
 @pytest.mark.parametrize(
-    ("X", "message"),
+    ("rows", "message"),
     [
         ([], "X must hold rows, but is empty"),
         (3, "a single value"),
@@ -73,9 +73,9 @@ def test_large_numbers_are_not_infinite():
         ({"a": ROWS, "b": ROWS[:2]}, "same number of rows"),
     ],
 )
-def test_what_holds_no_rows_is_refused(X, message):
+def test_what_holds_no_rows_is_refused(rows, message):
     with pytest.raises(EnsembleError, match=message):
-        as_inputs(X)
+        as_inputs(rows)
 
 
 def test_a_digest_is_the_same_in_every_process_and_version():

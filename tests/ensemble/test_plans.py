@@ -163,8 +163,8 @@ def test_splits_that_cannot_be_are_refused(pair, message):
 
 def test_a_splitter_that_puts_rows_on_both_sides_is_refused():
     class Careless:
-        def split(self, X, y=None, groups=None):
-            yield np.arange(len(X)), np.arange(2)
+        def split(self, rows, y=None, groups=None):
+            yield np.arange(len(rows)), np.arange(2)
 
     with pytest.raises(EnsembleError, match="on both sides"):
         as_plan(Careless()).split(5)

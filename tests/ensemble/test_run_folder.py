@@ -10,10 +10,13 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
+from torch import nn
+from torch.optim import SGD
 
 from mlpipeline.ensemble import Bags, Observations, SklearnTrainer, Splits, StratifiedFolds
 from mlpipeline.ensemble.identity import differences, identity_of
 from mlpipeline.ensemble.run_folder import RunFolder, read_saved, run_path
+from mlpipeline.ensemble.torch_trainer import TorchTrainer
 from mlpipeline.errors import EnsembleError
 from tests.ensemble import light_runs
 from tests.ensemble.run_support import X_TEST, X, Y, ensemble
@@ -119,6 +122,17 @@ def test_members_that_were_read_predict_as_before_with_their_preparation(tmp_pat
     read = ensemble(tmp_path, preprocessing=PCA(2), resume=True).fit(X, Y)
     np.testing.assert_array_equal(read.predict(X_TEST), made.predict(X_TEST))
     assert not np.array_equal(read.members[0].preparation.transformer.mean_, X.mean(axis=0))
+
+
+def test_a_network_comes_back_with_its_history_best_epoch_and_scale(tmp_path):
+    trainer = TorchTrainer(lambda: nn.Linear(4, 1), epochs=3, optimizer=lambda parameters: SGD(parameters, 0.1))
+    values = {"trainer": trainer, "plan": 2, "task": "values", "stopping_size": 0.2, "together": False}
+    made = ensemble(tmp_path, **values).fit(X, Y * 100.0)
+    read = ensemble(tmp_path, **values, resume=True).fit(X, Y * 100.0)
+    assert (tmp_path / "checkpoints" / "iris" / "iris_fold1.safetensors").exists()
+    np.testing.assert_array_equal(read.predict(X_TEST), made.predict(X_TEST))
+    for one, other in zip(made.members, read.members, strict=True):
+        assert (other.fitted.history, other.fitted.best_epoch) == (one.fitted.history, one.fitted.best_epoch)
 
 
 def test_a_kill_at_any_moment_loses_one_member_at_most_and_no_bit(tmp_path):

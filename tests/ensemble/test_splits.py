@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 
 from mlpipeline.ensemble import Folds, GivenSplits, Splits
@@ -17,7 +16,8 @@ def splits():
 def test_splits_are_read_as_they_were_written(splits):
     again = Splits.from_json(splits.to_json())
     assert (again.kind, again.description, again.seed, again.row_count) == ("fold", repr(Folds(3)), 5, 10)
-    assert all(np.array_equal(a.train, b.train) and np.array_equal(a.valid, b.valid) for a, b in zip(again, splits))
+    assert [each.train.tolist() for each in again] == [each.train.tolist() for each in splits]
+    assert [each.valid.tolist() for each in again] == [each.valid.tolist() for each in splits]
     assert again.digest == splits.digest
 
 

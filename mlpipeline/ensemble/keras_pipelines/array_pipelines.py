@@ -43,7 +43,8 @@ class KerasPipeline(BasePipeline):
         stratify: keep the shares of the classes in each bag or fold.
         shuffle: draw the rows of each part at random, and their order anew in each epoch; False leaves them as they
             come: a fold has neighbours, and the last rows judge a bag.
-        user_split: `bag_run` takes the validation rows that you give instead of drawing them.
+        user_split: `bag_run` takes the validation rows that you give instead of drawing them. In `result` and in files
+            they follow the training rows, which are never predicted then.
         seed: of everything that is drawn: splits, weights, order of rows, dropout, augmentation. None draws one,
             which is `pipeline.result.work.seed` then.
         verbose: write a line when a member is ready.

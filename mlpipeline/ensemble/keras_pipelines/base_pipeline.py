@@ -86,6 +86,8 @@ class BasePipeline:
                 f"{self.model_name!r:.80}"
                 + ("; give getattr(module, name)" if isinstance(self.model_name, str) else "")
             )
+        if self.model_params is not None and not isinstance(self.model_params, Mapping):
+            raise EnsembleError(f"model_params must be a dict, or None, but got {self.model_params!r:.80}")
         least = {"n_bags": 1, "n_folds": 2, "number_epochs": 0 if self.load_keras_model else 1, "batch_size": 1}
         for name, lowest in {**least, "workers": 1}.items():
             check_whole(name, getattr(self, name), lowest)

@@ -41,7 +41,8 @@ class KerasDirectoryFlowPipeline(FlowArguments):
             others that judge them.
         test_dir: images to predict, with `predict_test`: in folders of classes, by which they are scored, or without.
         image_size: (height, width) that each image is given.
-        classes: names of the folders of classes, in the order of the outputs; all folders, sorted, if None.
+        classes: names of the folders of classes, in the order of the outputs; all folders, sorted, if None. A class's
+            label, for `class_weight` too, is its number in this order.
         color_mode: "rgb", "grayscale" or "rgba".
         skip_unreadable: leave out images that cannot be decoded, with a warning that names them.
     Folders are in `src_dir`, or relative to it. All other arguments are those of `KerasPipeline` and

@@ -62,7 +62,7 @@ def _step_alone(
         torch.set_rng_state(random_state)
         outputs = objective.shaped(forward(network, train.inputs.at(train.rows[places])))
         stepper.step(objective.loss(outputs, train.targets[places], weights))
-    copied = TorchMember(member.assignment, network, objective, member.placement, train, {}, {})
+    copied = TorchMember(member.assignment, network, objective, member.placement, train, {}, {}, 0)
     return copied, outputs.detach()
 
 

@@ -51,7 +51,8 @@ class Flow(NamedTuple):
         """Return [members, rows, ...], a view of folded values."""
         if not self.is_folded:
             return self.values
-        return self.values.unflatten(1, (self.members, -1)).transpose(0, 1)
+        shape = (len(self.values), self.members, -1, *self.values.shape[2:])
+        return self.values.view(shape).transpose(0, 1)
 
     def folded(self) -> Tensor:
         """Return [rows, members x channels, ...], of images with the channels innermost."""
@@ -83,10 +84,11 @@ class LayerByLayer:
 
     Args:
         layers: in their order.
+        is_rowwise: each row goes through by itself, so that no sum depends on how rows are shared among threads.
     """
 
-    def __init__(self, layers: list[Layer]) -> None:
-        self._layers = layers
+    def __init__(self, layers: list[Layer], is_rowwise: bool) -> None:
+        self._layers, self.is_rowwise = layers, is_rowwise
 
     def __call__(self, stack: Stack, inputs: Tensor, is_training: bool) -> Tensor:
         """Return outputs, float[members, rows, k], for inputs [members, rows, ...]."""
@@ -104,7 +106,8 @@ def read_layers(network: nn.Module) -> LayerByLayer | None:
     names = {id(values): name for name, values in (*network.named_parameters(), *network.named_buffers())}
     layers = [_read(module, names) for module in chain if type(module) is not nn.Identity]
     known = [layer for layer in layers if layer is not None]
-    return LayerByLayer(known) if len(known) == len(layers) else None
+    is_rowwise = not any(type(module) in (*_CONVOLUTIONS, *_NORMALIZATIONS) for module in chain)
+    return LayerByLayer(known, is_rowwise) if len(known) == len(layers) else None
 
 
 def _chain(module: nn.Module) -> list[nn.Module] | None:
@@ -148,14 +151,17 @@ class _Linear(torch.autograd.Function):
     def forward(context: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Return [members, rows, outputs] for values [members, rows, inputs] and weight [members, outputs, inputs]."""
         context.save_for_backward(values, weight)
-        if bias is None:
-            return torch.bmm(values, weight.transpose(1, 2))
+        factors = (values, weight.transpose(1, 2))
         if weight.shape[1] == 1:
-            return torch.baddbmm(bias.unsqueeze(2), weight, values.transpose(1, 2)).transpose(1, 2)
-        return torch.baddbmm(bias.unsqueeze(1), values, weight.transpose(1, 2))
+            factors = (weight, values.transpose(1, 2))
+        if bias is None:
+            product = torch.bmm(*factors)
+        else:
+            product = torch.baddbmm(bias.unsqueeze(2 if weight.shape[1] == 1 else 1), *factors)
+        return product.transpose(1, 2) if weight.shape[1] == 1 else product
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         """Return the gradients of values, weight and bias."""
         values, weight = context.saved_tensors
         wanted = context.needs_input_grad

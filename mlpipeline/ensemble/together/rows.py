@@ -79,9 +79,10 @@ class StackedRows:
             chunk = slice(first, first + sum(some))
             first = chunk.stop
             parts = (self._inputs(order[:, chunk]), targets[:, chunk], shares[:, chunk])
-            for number, batch in enumerate(zip(*(torch.split(part, some, dim=1) for part in parts), strict=True), step):
+            split = zip(*(torch.split(part, some, dim=1) for part in parts), strict=True)
+            for number, (inputs, wanted, share) in enumerate(split, step):
                 lasts = [each[number] for each in sizes]
-                yield StackedBatch(*batch, None if min(lasts) == widths[number] else lasts)
+                yield StackedBatch(inputs, wanted, share, None if min(lasts) == widths[number] else lasts)
 
     def in_order(self) -> Iterator[Tensor]:
         """Yield the inputs of all rows, [members, some rows, ...], as many at a time as memory allows."""
@@ -100,7 +101,7 @@ class StackedRows:
         if self._is_shared:
             gathered = self.portions[0].inputs.at(rows.reshape(-1))
             assert isinstance(gathered, Tensor)
-            return gathered.unflatten(0, rows.shape)
+            return gathered.view(*rows.shape, *gathered.shape[1:])
         parts = [portion.inputs.at(each) for portion, each in zip(self.portions, rows, strict=True)]
         return torch.stack([part for part in parts if isinstance(part, Tensor)])
 

@@ -31,7 +31,9 @@ class Stack:
         named = [dict(network.named_parameters()) for network in networks]
         buffers = [dict(network.named_buffers()) for network in networks]
         parameters = {
-            name: torch.stack([each[name].detach() for each in named]).requires_grad_(named[0][name].requires_grad)
+            name: _laid_out(torch.stack([each[name].detach() for each in named])).requires_grad_(
+                named[0][name].requires_grad
+            )
             for name in named[0]
         }
         generators = [torch.Generator() for _ in networks]
@@ -53,7 +55,7 @@ class Stack:
 
     def part(self, places: list[int]) -> Stack:
         """Return some of the networks; gradients flow back to these parameters, but buffers are copies."""
-        parameters = {name: values[places] for name, values in self.parameters.items()}
+        parameters = {name: _laid_out(values[places]) for name, values in self.parameters.items()}
         buffers = {name: values[places] for name, values in self.buffers.items()}
         return Stack(parameters, buffers, [self.generators[place] for place in places])
 
@@ -71,6 +73,15 @@ class Stack:
         taken = self.take(list(range(len(self))))
         taken.generators = [generator.clone_state() for generator in self.generators]
         return taken
+
+
+def _laid_out(weights: Tensor) -> Tensor:
+    """Return the weights of convolutions with the channels innermost, as `Placement` lays out those of one network."""
+    if weights.ndim != 5:
+        return weights
+    # a copy even where there is one channel, which lies alike either way: torch goes by the strides
+    innermost = weights.permute(0, 1, 3, 4, 2).clone(memory_format=torch.contiguous_format)
+    return innermost.permute(0, 1, 4, 2, 3)
 
 
 def write_back(values: dict[str, Tensor], place: int, network: nn.Module) -> None:

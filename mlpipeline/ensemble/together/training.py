@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 
 from mlpipeline.ensemble.observations import Source
 from mlpipeline.ensemble.together.first_step import TOLERANCE, first_difference
-from mlpipeline.ensemble.together.layers import read_layers
+from mlpipeline.ensemble.together.layers import LayerByLayer, read_layers
 from mlpipeline.ensemble.together.loop import Group, train_stack
 from mlpipeline.ensemble.together.optimizers import why_not_shared
 from mlpipeline.ensemble.together.stack import Stack
@@ -28,7 +29,7 @@ from mlpipeline.ensemble.together.vectorized import Vectorized
 from mlpipeline.ensemble.together.worth import why_not_worth
 from mlpipeline.ensemble.torch_inputs import Inputs
 from mlpipeline.ensemble.torch_loop import batch_sizes
-from mlpipeline.ensemble.torch_member import TorchMember, make_ready, seeded
+from mlpipeline.ensemble.torch_member import TorchMember, make_ready, one_thread, seeded
 from mlpipeline.ensemble.trainer import Assignment, Fitted
 from mlpipeline.errors import EnsembleError
 
@@ -76,7 +77,8 @@ def train_together(
         return None
     fitted: dict[int, Fitted] = {}
     for group in groups:
-        trained = train_stack(trainer, group)
+        with _threads(trainer, group):
+            trained = train_stack(trainer, group)
         for member, (history, best_epoch) in zip(group.members, trained, strict=True):
             fitted[id(member)] = Fitted(member.finished(), history, best_epoch, member.statistics)
     return [fitted[id(member)] for member, _ in members]
@@ -110,6 +112,12 @@ def _check_worth(trainer: TorchTrainer, member: TorchMember, forced: bool) -> No
         raise _Apart(reason)
 
 
+def _threads(trainer: TorchTrainer, group: Group) -> AbstractContextManager[None]:
+    """Compute on one thread where a member alone does, and the number of threads would be seen in sums over rows."""
+    is_alike = isinstance(group.forward, LayerByLayer) and group.forward.is_rowwise
+    return one_thread(group.members[0].takes_small_steps(trainer.batch_size) and not is_alike)
+
+
 def _by_steps(trainer: TorchTrainer, members: Sequence[Ready]) -> list[list[Ready]]:
     """Return members in groups of equally many steps an epoch."""
     groups: dict[int, list[Ready]] = {}
@@ -134,7 +142,8 @@ def _group(trainer: TorchTrainer, ready: Sequence[Ready]) -> Group:
                 raise _Apart(reason)
             sizes = [batch_sizes(len(member.train), trainer.batch_size) for member in members]
             group = Group(members, sizes, stack, read_layers(network) or Vectorized(network))
-            difference = first_difference(trainer, group, random_states)
+            with _threads(trainer, group):
+                difference = first_difference(trainer, group, random_states)
     except (_Apart, EnsembleError):
         raise
     except Exception as error:  # whatever a user's forward does when many networks go through it

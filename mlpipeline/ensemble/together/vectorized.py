@@ -51,7 +51,7 @@ class Vectorized:
         """Return what the dropout layers are applied to, in the order in which a network gets to them."""
         rows = inputs.shape[1]
         if rows not in self._asked:
-            parameters = {name: _laid_out(values[0].detach()) for name, values in stack.parameters.items()}
+            parameters = {name: values[0].detach() for name, values in stack.parameters.items()}
             buffers = {name: values[0].clone() for name, values in stack.buffers.items()}
             self._drawn.is_recording, self._drawn.asked = True, []
             try:
@@ -61,8 +61,3 @@ class Vectorized:
                 self._drawn.is_recording = False
             self._asked[rows] = self._drawn.asked
         return self._asked[rows]
-
-
-def _laid_out(weight: Tensor) -> Tensor:
-    """Return a weight as `Placement` lays it out, for values to lie in memory as they do in one network."""
-    return weight.contiguous(memory_format=torch.channels_last) if weight.ndim == 4 else weight

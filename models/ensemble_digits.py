@@ -1,0 +1,64 @@
+"""Which digit? Several small convolutional networks, trained on bags of images that are shifted and turned at random.
+
+Each bag is a run of its own. A test image is shown several times, each time moved a little, to every network of an
+ensemble, and the mean of what they say is the answer. `mlpipeline blend ensemble_digits` blends the two ensembles.
+"""
+
+from sklearn.datasets import load_digits
+from torch import nn
+from torch.optim import SGD, Optimizer
+from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
+
+from mlpipeline.ensemble import Bags, EnsembleModel, ObservationsLoader, TorchTrainer
+from mlpipeline.utils import Version, Versions
+
+STILL = {"rescale": 1 / 16}
+MOVED = {"rescale": 1 / 16, "rotation_range": 8, "width_shift_range": 0.08, "height_shift_range": 0.08}
+
+
+def load(seed: int = 0) -> ObservationsLoader:
+    digits = load_digits()
+    return ObservationsLoader(digits.images[:, None], digits.target, test_fraction=0.33, seed=seed)
+
+
+def build(channels: int) -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(1, channels, 3, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(channels, 2 * channels, 3, padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(2 * channels * 16, 10),
+    )
+
+
+class DigitsEnsemble(EnsembleModel):
+    def trainer(self, version: Version) -> TorchTrainer:
+        rate = version["learning_rate"]
+
+        def optimizer(parameters: list[nn.Parameter]) -> Optimizer:
+            return SGD(parameters, lr=rate, momentum=0.9, nesterov=True, weight_decay=5e-4)
+
+        def scheduler(optimizer: Optimizer, steps: int) -> LRScheduler:
+            return OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
+
+        return TorchTrainer(
+            build,
+            version["channels"],
+            optimizer=optimizer,
+            scheduler=scheduler,
+            epochs=version["epoch_count"],
+            batch_size=version["batch_size"],
+            train_augmentation=version["augmentation"],
+            test_augmentation=version["augmentation"],
+            test_passes=version["test_passes"],
+        )
+
+
+versions = Versions(dataloader=load, batch_size=32, learning_rate=0.1, channels=8)
+versions.add("still", augmentation=STILL, epoch_count=10, test_passes=1)
+versions.add("moved", augmentation=MOVED, epoch_count=20, test_passes=8)
+
+MODEL = DigitsEnsemble(versions, Bags(5, valid_size=0.2, stratify=True))
