@@ -28,6 +28,12 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.model_quality
 	$(BIN)/python -m benchmarks.dataflow_speed
 	$(BIN)/python -m benchmarks.storage_speed
+	$(BIN)/pip install --quiet skorch
+	$(BIN)/python -m benchmarks.ensemble_speed
+	$(BIN)/python -m benchmarks.ensemble_keras
+	$(BIN)/python -m benchmarks.ensemble_workers
+	$(BIN)/python -m benchmarks.ensemble_images
+	$(BIN)/python -m benchmarks.ensemble_quality
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv .venv

@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
-from sklearn.datasets import load_digits
 
 from benchmarks.table import print_table
 
@@ -50,7 +48,7 @@ def report(few: int, many: int, of_few: dict[str, float], of_many: dict[str, flo
         [
             ["peak resident memory", f"{of_many['peak'] / 1e6:.0f} MB", "less than 1000 MB"],
             [f"the same with {few} files", f"{of_few['peak'] / 1e6:.0f} MB", ""],
-            ["the libraries alone, before training", f"{of_many['before'] / 1e6:.0f} MB", ""],
+            ["before training: the libraries", f"{of_many['before'] / 1e6:.0f} MB", ""],
             ["the images as an array of float32 would take", f"{pixels / 1e6:.0f} MB", ""],
             ["find and check the files", f"{many / of_many['find']:.0f} images/s", ""],
             ["read and decode alone", f"{of_many['read']:.0f} images/s", ""],
@@ -63,7 +61,7 @@ def report(few: int, many: int, of_few: dict[str, float], of_many: dict[str, flo
 def measured(folder: Path) -> dict[str, Any]:
     """Return what `train` measures, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.ensemble_images", "--train", str(folder)]
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "OMP_NUM_THREADS": "1"}  # as a worker of an ensemble has
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
@@ -120,6 +118,9 @@ def small_cnn() -> Any:
 
 def write_digits(folder: Path, count: int) -> None:
     """Write handwritten digits, each with a brightness and noise of its own, in a folder for each digit."""
+    from PIL import Image  # here, so that the process that trains loads what training needs alone
+    from sklearn.datasets import load_digits
+
     digits, labels = load_digits(return_X_y=True)
     generator = np.random.default_rng(0)
     for digit in range(10):

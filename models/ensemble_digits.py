@@ -12,8 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler, OneCycleLR
 from mlpipeline.ensemble import Bags, EnsembleModel, ObservationsLoader, TorchTrainer
 from mlpipeline.utils import Version, Versions
 
-STILL = {"rescale": 1 / 16}
-MOVED = {"rescale": 1 / 16, "rotation_range": 8, "width_shift_range": 0.08, "height_shift_range": 0.08}
+SCALED = {"rescale": 1 / 6, "featurewise_center": True}  # the mean of each member's own training images
+MOVED = SCALED | {"rotation_range": 8, "width_shift_range": 0.08, "height_shift_range": 0.08}
+NUDGED = SCALED | {"rotation_range": 4, "width_shift_range": 0.04, "height_shift_range": 0.04}
 
 
 def load(seed: int = 0) -> ObservationsLoader:
@@ -51,14 +52,14 @@ class DigitsEnsemble(EnsembleModel):
             scheduler=scheduler,
             epochs=version["epoch_count"],
             batch_size=version["batch_size"],
-            train_augmentation=version["augmentation"],
-            test_augmentation=version["augmentation"],
-            test_passes=version["test_passes"],
+            train_augmentation=version["train_images"],
+            test_augmentation=version["test_images"],
+            test_passes=8,
         )
 
 
-versions = Versions(dataloader=load, batch_size=32, learning_rate=0.1, channels=8)
-versions.add("still", augmentation=STILL, epoch_count=10, test_passes=1)
-versions.add("moved", augmentation=MOVED, epoch_count=20, test_passes=8)
+versions = Versions(dataloader=load, batch_size=32, learning_rate=0.1, channels=16)
+versions.add("still", train_images=SCALED, test_images=SCALED, epoch_count=10)
+versions.add("moved", train_images=MOVED, test_images=NUDGED, epoch_count=20)
 
 MODEL = DigitsEnsemble(versions, Bags(5, valid_size=0.2, stratify=True))

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mlpipeline.ensemble.ensemble import Ensemble
     from mlpipeline.ensemble.images import ImageFiles
     from mlpipeline.ensemble.keras_pipelines import KerasDirectoryFlowPipeline, KerasFlowPipeline, KerasPipeline
+    from mlpipeline.ensemble.keras_trainer import KerasTrainer
     from mlpipeline.ensemble.leaks import LeakReport, leak_report, row_codes
     from mlpipeline.ensemble.model import EnsembleModel
     from mlpipeline.ensemble.observations import Observations
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from mlpipeline.ensemble.scores import Metric
     from mlpipeline.ensemble.sklearn_trainer import SklearnTrainer
     from mlpipeline.ensemble.splits import Split, Splits
-    from mlpipeline.ensemble.torch_trainer import TorchTrainer
     from mlpipeline.ensemble.stacking import StackResult, stack
+    from mlpipeline.ensemble.torch_trainer import TorchTrainer
 
 _HOMES = {
     "Bags": "plans",
@@ -46,6 +47,7 @@ _HOMES = {
     "KerasDirectoryFlowPipeline": "keras_pipelines",
     "KerasFlowPipeline": "keras_pipelines",
     "KerasPipeline": "keras_pipelines",
+    "KerasTrainer": "keras_trainer",
     "LeakReport": "leaks",
     "Metric": "scores",
     "Observations": "observations",
@@ -77,6 +79,7 @@ __all__ = [
     "KerasDirectoryFlowPipeline",
     "KerasFlowPipeline",
     "KerasPipeline",
+    "KerasTrainer",
     "LeakReport",
     "Metric",
     "Observations",
@@ -88,6 +91,7 @@ __all__ = [
     "StackResult",
     "StratifiedFolds",
     "TimeSeriesFolds",
+    "TorchTrainer",
     "blend",
     "leak_report",
     "row_codes",

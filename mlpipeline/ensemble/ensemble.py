@@ -46,7 +46,7 @@ class Ensemble:
         class_weight: "balanced", or a mapping of labels to weights.
         seed: of everything that is drawn: splits, weights, order of rows, dropout, augmentation; from the
             system, and kept in the result's splits, if None.
-        together: train all members at once; None where the trainer can, False never.
+        together: train all members at once wherever that can be done; None where it is also faster, False never.
         workers: processes, each with one torch thread.
         run_save_name: keep the run's files in `<src_dir>/checkpoints/<run_save_name>`; None keeps nothing.
         src_dir: the folder of the project. resume: go on with a run of that name that is there.
@@ -92,6 +92,8 @@ class Ensemble:
             observations: the rows. X_test: rows that every member predicts.
             on_member: called with each member as soon as it is ready.
         """
+        if self.resume and self.run_save_name is None:
+            raise EnsembleError("resume=True needs run_save_name, the run that is to go on")
         work = self.read_work(observations, X_test)
         keeping = Keeping(self.save_model, self.save_history, self.save_statistics)
         with RunFolder.open(self.run_save_name, self.src_dir, work, resume=self.resume, keeping=keeping) as folder:
@@ -110,6 +112,8 @@ class Ensemble:
 
         Raises: EnsembleError: what does not fit together.
         """
+        if isinstance(self.workers, bool) or not isinstance(self.workers, int) or self.workers < 1:
+            raise EnsembleError(f"workers must be a whole number from 1, but got {self.workers!r}")
         trainer, plan, seed = as_trainer(self.trainer), as_plan(self.plan), checked_seed(self.seed)
         if self.task is not None and trainer.task not in (None, self.task):
             raise EnsembleError(f"task is {self.task!r}, but the trainer predicts {trainer.task}")

@@ -58,7 +58,7 @@ class Batches:
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         places = self._places()[index * self.batch_size : (index + 1) * self.batch_size]
         inputs = self._changed(read_inputs(self.source, self.rows[places]), index)
-        torch.manual_seed(batch_seed(self.seed, self.epoch, index))  # what the step draws: dropout
+        _seed_draws(batch_seed(self.seed, self.epoch, index))
         if self.y is None:
             return (inputs,)
         if self.weights is None:
@@ -98,6 +98,13 @@ def batch_seed(seed: int, *place: int) -> int:
     return int(np.random.SeedSequence([seed, *place]).generate_state(1)[0])
 
 
+def _seed_draws(seed: int) -> None:
+    """Seed what a step draws by itself, dropout's masks; `torch.manual_seed` takes longer than a small layer."""
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
+
+
 def as_readable(X: Any, name: str = "X") -> Any:
     """Return rows in a kind that batches are taken from quickly: frames and tensors become arrays.
 
@@ -105,8 +112,10 @@ def as_readable(X: Any, name: str = "X") -> Any:
     """
     if isinstance(X, Mapping):
         return {key: as_readable(value, f"{name}[{key!r}]") for key, value in X.items()}
-    if isinstance(X, Source) or hasattr(X, "tocsr"):
+    if isinstance(X, Source):
         return X
+    if hasattr(X, "tocsr"):
+        return X.tocsr()
     if hasattr(X, "to_numpy"):
         return _frame_numbers(X, name)
     array = np.asarray(X.detach().cpu() if hasattr(X, "detach") else X)

@@ -1,10 +1,10 @@
-"""Steps of many Keras models at once: a step of one, traced to torch's own operations, batched over all.
+"""Steps of many Keras models at once: a step of one, recorded as torch's own operations, batched over all.
 
 A training step of one model (`StatelessScope`, which `stateless_call` is made of: forward pass, loss, gradients by
-`torch.func`, and the optimizer's own formulas) is traced by `make_fx`. The graph knows neither Keras nor Python any
-more, which cost more than the arithmetic of a small model. It is batched by `vmap` and traced again.
+`torch.func`, and the optimizer's own formulas) is recorded. The record knows neither Keras nor Python any more, which
+cost more than the arithmetic of a small model. It is batched by `vmap` and recorded again.
 
-Dropout is seen in the graph as the drawing of a mask; each member's masks are drawn from its own seed instead and
+Dropout is seen in the record as the drawing of a mask; each member's masks are drawn from its own seed instead and
 handed in, so that they are those which the member draws when it is trained alone.
 """
 
@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
-from torch.func import functionalize, grad_and_value, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
+from torch.func import grad_and_value, vmap
 
 from mlpipeline.ensemble.keras_batches import batch_seed
 from mlpipeline.ensemble.keras_setup import keras_module
+from mlpipeline.ensemble.keras_tape import Tape, record
 
 
 class NotBatchableError(Exception):
@@ -57,27 +57,39 @@ class Rows(NamedTuple):
 
 
 class Mask(NamedTuple):
-    """A mask that a step draws: the probability of 1, and its shape for one member."""
+    """A mask that a step draws.
+
+    Args:
+        probability: of 1. shape: for one member.
+        axes: in the order in which they lie in memory, which is that of the numbers drawn.
+    """
 
     probability: float
     shape: tuple[int, ...]
+    axes: tuple[int, ...]
+
+    def draw(self, count: int, generator: torch.Generator) -> Tensor:
+        """Return a mask of so many rows."""
+        shape = (count, *self.shape[1:])
+        drawn = torch.empty([shape[axis] for axis in self.axes], device=generator.device)
+        return drawn.bernoulli_(self.probability, generator=generator).permute(*np.argsort(self.axes).tolist())
 
 
 @dataclass(frozen=True)
 class Step:
-    """A traced step.
+    """A recorded step.
 
     Args:
-        run: called with a state, rows and masks [members, rows, ...].
-        masks: that it draws.
+        tape: of state, rows, and masks [members, rows, ...].
+        masks: that one member draws.
     """
 
-    run: Callable[..., Any]
+    tape: Tape
     masks: tuple[Mask, ...]
 
 
 class Steps:
-    """The steps of all members, each traced when it is first taken with so many rows.
+    """The steps of all members, each recorded when it is first taken with so many rows.
 
     Args:
         model: of the first member. seeds: of all members.
@@ -85,7 +97,7 @@ class Steps:
 
     def __init__(self, model: Any, seeds: Sequence[int]) -> None:
         self._model, self._seeds = model, seeds
-        self._traced: dict[tuple[Any, int], Step] = {}
+        self._recorded: dict[tuple[Any, int], Step] = {}
 
     def train(
         self, state: State, rows: Rows, counts: NDArray[np.int64], epoch: int, index: int
@@ -96,35 +108,35 @@ class Steps:
             counts: of rows that each member has; the others fill up.
             epoch, index: of the batch, from 0; they decide, with the seed, what dropout draws.
         Returns: the new state, losses [members], outputs [members, rows, k].
-        Raises: NotBatchableError: the step cannot be traced.
+        Raises: NotBatchableError: the step decides by values, or draws other numbers than dropout's masks.
         """
-        step = self._step(training_step, state, rows)
-        masks = self._draw(step.masks, counts, epoch, index, rows)
+        step = self._step(_training, state, rows)
+        masks = self._draw(step.masks, counts, epoch, index, rows.x.device)
         with torch.no_grad():
-            new, losses, outputs = step.run(state, rows, masks)
+            new, losses, outputs = step.tape(state, rows, masks)
         return (new if counts.all() else _where(counts > 0, new, state)), losses, outputs
 
     def evaluate(self, state: State, rows: Rows) -> tuple[Tensor, Tensor]:
         """Return losses [members] and outputs [members, rows, k]. Raises: NotBatchableError: as in `train`."""
-        step = self._step(evaluation_step, state, rows)
+        step = self._step(_evaluation, state, rows)
         with torch.no_grad():
-            losses, outputs = step.run(state, rows, [])
+            losses, outputs = step.tape(state, rows, [])
         return losses, outputs
 
-    def _step(self, kind: Callable[..., Step], state: State, rows: Rows) -> Step:
-        key = kind, rows.x.shape[1]
-        if key not in self._traced:
-            self._traced[key] = kind(self._model, state, rows)
-        return self._traced[key]
+    def _step(self, function: Callable[..., Any], state: State, rows: Rows) -> Step:
+        key = function, rows.x.shape[1]
+        if key not in self._recorded:
+            self._recorded[key] = _recorded(functools.partial(function, self._model), state, rows)
+        return self._recorded[key]
 
     def _draw(
-        self, masks: Sequence[Mask], counts: NDArray[np.int64], epoch: int, index: int, rows: Rows
+        self, masks: Sequence[Mask], counts: NDArray[np.int64], epoch: int, index: int, device: torch.device
     ) -> list[Tensor]:
-        drawn = [torch.ones(len(counts), *mask.shape, device=rows.x.device) for mask in masks]
+        drawn = [torch.ones(len(counts), *mask.shape, device=device) for mask in masks]
         for number, (seed, count) in enumerate(zip(self._seeds, counts, strict=True)) if masks else ():
-            generator = torch.Generator(rows.x.device).manual_seed(batch_seed(seed, epoch, index))
+            generator = torch.Generator(device).manual_seed(batch_seed(seed, epoch, index))
             for mask, all_drawn in zip(masks, drawn, strict=True):
-                all_drawn[number, :count].bernoulli_(mask.probability, generator=generator)
+                all_drawn[number, :count] = mask.draw(int(count), generator)
         return drawn
 
 
@@ -146,38 +158,6 @@ def member_of(state: State, number: int) -> State:
     return State(*([value[number].clone() for value in values] for values in state))
 
 
-def training_step(model: Any, state: State, rows: Rows) -> Step:
-    """Trace a step of training: (state, rows) -> (state, losses [members], outputs [members, rows, k]).
-
-    Raises: NotBatchableError: the step decides by values, or draws other numbers than dropout's masks.
-    """
-
-    def step(state: State, rows: Rows) -> tuple[State, Tensor, Tensor]:
-        def loss_of(trainable: list[Tensor]) -> tuple[Tensor, tuple[list[Tensor], Tensor, Tensor]]:
-            loss, outputs, others = _forward(model, state._replace(trainable=trainable), rows, is_training=True)
-            return model.optimizer.scale_loss(loss), (others, loss, outputs)
-
-        gradients, (_, (others, loss, outputs)) = grad_and_value(loss_of, has_aux=True)(state.trainable)
-        with _formulas_of(model.optimizer):
-            trainable, optimizer = model.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
-        return State(trainable, others, optimizer), loss, outputs
-
-    return _traced(step, state, rows)
-
-
-def evaluation_step(model: Any, state: State, rows: Rows) -> Step:
-    """Trace an evaluation: (state, rows) -> (losses [members], outputs [members, rows, k]).
-
-    Raises: NotBatchableError: see `training_step`.
-    """
-
-    def step(state: State, rows: Rows) -> tuple[Tensor, Tensor]:
-        loss, outputs, _ = _forward(model, state, rows, is_training=False)
-        return loss, outputs
-
-    return _traced(step, state, rows)
-
-
 def _where(is_active: NDArray[np.bool_], new: State, old: State) -> State:
     """Return the new variables of some members and the old ones of the others."""
     chosen = torch.from_numpy(is_active).to(new.trainable[0].device)
@@ -194,6 +174,24 @@ def _variables(model: Any) -> tuple[list[Any], list[Any], list[Any]]:
 
 def _stacked(variables: Sequence[Any]) -> Tensor:
     return torch.stack([variable.value.detach() for variable in variables])
+
+
+def _training(model: Any, state: State, rows: Rows) -> tuple[State, Tensor, Tensor]:
+    """Take one member's step; return its state, loss and outputs."""
+
+    def loss_of(trainable: list[Tensor]) -> tuple[Tensor, tuple[list[Tensor], Tensor, Tensor]]:
+        loss, outputs, others = _forward(model, state._replace(trainable=trainable), rows, is_training=True)
+        return model.optimizer.scale_loss(loss), (others, loss, outputs)
+
+    gradients, (_, (others, loss, outputs)) = grad_and_value(loss_of, has_aux=True)(state.trainable)
+    with _formulas_of(model.optimizer):
+        trainable, optimizer = model.optimizer.stateless_apply(state.optimizer, gradients, state.trainable)
+    return State(trainable, others, optimizer), loss, outputs
+
+
+def _evaluation(model: Any, state: State, rows: Rows) -> tuple[Tensor, Tensor]:
+    loss, outputs, _ = _forward(model, state, rows, is_training=False)
+    return loss, outputs
 
 
 def _forward(model: Any, state: State, rows: Rows, *, is_training: bool) -> tuple[Tensor, Tensor, list[Tensor]]:
@@ -220,23 +218,24 @@ def _formulas_of(optimizer: Any) -> Iterator[None]:
         del optimizer._backend_update_step
 
 
-def _traced(function: Callable[..., Any], state: State, rows: Rows) -> Step:
+def _recorded(function: Callable[..., Any], state: State, rows: Rows) -> Step:
     try:
-        graph = make_fx(functionalize(function))(_first(state), _first(rows))
-        masks = tuple(_masks(graph))
-        batched = vmap(lambda *values: _Batchable(graph, values[2]).run(*values[:2]), randomness="error")
+        one = record(function, _first(state), _first(rows), keeps_values=True)
+        masks = tuple(_masks(one.graph))
+
+        def batchable(state: State, rows: Rows, drawn: list[Tensor]) -> Any:
+            values = _Batchable(one.graph, drawn).run(*state.trainable, *state.others, *state.optimizer, *rows)
+            return torch.utils._pytree.tree_unflatten(values, one.form)
+
         drawn = [torch.ones(len(rows.weights), *mask.shape, device=rows.weights.device) for mask in masks]
-        traced = make_fx(batched)(state, rows, drawn)
+        return Step(record(vmap(batchable), state, rows, drawn), masks)
     except NotBatchableError:
         raise
     except Exception as error:  # layers, losses and optimizers of the user's own may raise anything
         reason = str(error).replace("\x1b[1m", "").replace("\x1b[0m", "").strip()
         raise NotBatchableError(
-            f"a step cannot be traced ({type(error).__name__}: {reason:.200})", is_surprise=True
+            f"a step cannot be batched ({type(error).__name__}: {reason:.200})", is_surprise=True
         ) from error
-    traced.graph.eliminate_dead_code()
-    traced.recompile()
-    return Step(traced, masks)
 
 
 def _first(values: Any) -> Any:
@@ -249,12 +248,23 @@ def _masks(graph: fx.GraphModule) -> Iterator[Mask]:
     for node in graph.graph.nodes:
         if node.op != "call_function" or torch.Tag.nondeterministic_seeded not in getattr(node.target, "tags", ()):
             continue
-        if node.target != torch.ops.aten.bernoulli.p or not node.meta["val"].is_contiguous():
+        if node.target != torch.ops.aten.bernoulli.p:
             raise NotBatchableError(
                 f"a step draws random numbers by {node.target}; only those of Dropout can be drawn for all",
                 is_surprise=True,
             )
-        yield Mask(float(node.args[1]), tuple(node.meta["val"].shape))
+        like = _masked(node).meta["value"]  # a mask is drawn in the order in which what it masks lies in memory
+        axes = sorted(range(like.ndim), key=like.stride, reverse=True)
+        yield Mask(float(node.args[1]), tuple(like.shape), tuple(axes))
+
+
+def _masked(mask: fx.Node) -> fx.Node:
+    """Return what a mask, scaled before, is multiplied with. Raises: NotBatchableError: it is used otherwise."""
+    for scaled in mask.users:
+        for product in scaled.users:
+            if product.target == torch.ops.aten.mul.Tensor and isinstance(product.args[0], fx.Node):
+                return product.args[0]
+    raise NotBatchableError("a step draws a mask that is not Dropout's", is_surprise=True)
 
 
 class _Batchable(fx.Interpreter):
@@ -268,9 +278,8 @@ class _Batchable(fx.Interpreter):
         aten = torch.ops.aten
         if target == aten.bernoulli.p:
             return next(self._masks)
-        if target == aten.clone.default:  # of a layout in memory: it changes no value, and vmap knows one only
-            is_needed = kwargs.get("memory_format") == torch.contiguous_format
-            return args[0].contiguous() if is_needed else args[0]
+        if target == aten.clone.default and kwargs.get("memory_format") != torch.contiguous_format:
+            return args[0].clone()  # vmap knows no other layouts, which change no value
         if target in (aten.view.default, aten._unsafe_view.default):
             return args[0].reshape(args[1])
         return super().call_function(target, args, kwargs)

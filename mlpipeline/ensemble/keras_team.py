@@ -69,11 +69,12 @@ class Side:
         chosen = [order[start : start + self.size] for order in orders]
         counts = np.array([len(each) for each in chosen])
         size = self.size if fills_up else int(counts[0])
-        places, weights = np.zeros((2, len(chosen), size))
+        places = np.zeros((len(chosen), size), dtype=np.int64)
+        weights = np.zeros((len(chosen), size), dtype=np.float32)
         for number, (each, own) in enumerate(zip(chosen, self.weights, strict=True)):
             places[number, : len(each)] = each
             weights[number, : len(each)] = (1 if own is None else own[each]) * (size / max(1, len(each)))
-        return Rows(*self._taken(places.astype(np.int64)), self._tensor(weights.astype(np.float32))), counts
+        return Rows(*self._taken(places), self._tensor(weights)), counts
 
     def told(self, number: int, order: Numbers) -> tuple[Tensor, Tensor | None]:
         """Return y and weights of one member's rows in an order."""
@@ -115,7 +116,7 @@ def check_kind(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> None
     """Raises: NotBatchableError: something here is for one model at a time."""
     sources = [assignment.train.source for assignment in assignments]
     reasons = {
-        "callbacks are called for one model at a time": trainer.callbacks is not None,
+        "callbacks are called for one model at a time": bool(trainer.callbacks),
         "images are augmented for one model at a time": trainer.augments,
         "members go on from trained ones": any(assignment.initial is not None for assignment in assignments),
         "rows are read from files": any(isinstance(source, Source) for source in sources),

@@ -80,9 +80,10 @@ def fit_together(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> li
         return None
     try:
         check_kind(trainer, assignments)
-        team = build_team(trainer, assignments)
-        steps = Steps(team.models[0], [assignment.seed for assignment in assignments])
-        return train(team, steps, fills_up=may_fill_up(team, steps))
+        with own_random_state(assignments[0].seed):
+            team = build_team(trainer, assignments)
+            steps = Steps(team.models[0], [assignment.seed for assignment in assignments])
+            return train(team, steps, fills_up=may_fill_up(team, steps))
     except NotBatchableError as error:
         level = logging.WARNING if error.is_surprise else logging.INFO
         _log.log(level, "Keras models are trained one after the other, not all at once: %s", error)

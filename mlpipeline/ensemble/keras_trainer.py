@@ -13,9 +13,10 @@ from __future__ import annotations
 import copy
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +51,12 @@ class KerasTrainer:
     the best epoch) sees rows held back from its training rows, `Ensemble(stopping_size=0.1)`; without such rows it
     is refused. In the history they are `stop_loss`.
 
+    Small models are trained all at once: of at most 200,000 weights, on one array in memory, without callbacks and
+    augmentation. A step is compared with Keras's own first.
+
     Args:
-        build: a function of the parameters that returns a new, compiled `keras.Model`; with from_logits=True in its
-            loss, predictions are turned into probabilities.
+        build: a function of the parameters that returns a new, compiled `keras.Model`; where its loss says
+            from_logits=True, predictions are turned into probabilities.
         params: what `build` is given; None to call it without.
         epochs: passes over the training rows. batch_size: rows in a step.
         callbacks: Keras callbacks, copied for each member, whose name is put into their file names; or a function
@@ -67,29 +71,30 @@ class KerasTrainer:
 
     build: Callable[..., Any]
     params: Mapping[str, Any] | None = None
-    epochs: int = 10
-    batch_size: int = 32
-    callbacks: Callbacks = None
-    patience: int | None = None
-    train_augmentation: Any = None
-    valid_augmentation: Any = None
-    test_augmentation: Any = None
-    test_passes: int = 1
-    shuffle: bool = True
-    verbose: bool = field(default=False, compare=False)  # says nothing about how it is trained
-    suffix: str = ".keras"
-    accepts_missing: bool = False
-    task: str | None = None
+    epochs: int = field(default=10, kw_only=True)
+    batch_size: int = field(default=32, kw_only=True)
+    callbacks: Callbacks = field(default=None, kw_only=True)
+    patience: int | None = field(default=None, kw_only=True)
+    train_augmentation: Any = field(default=None, kw_only=True)
+    valid_augmentation: Any = field(default=None, kw_only=True)
+    test_augmentation: Any = field(default=None, kw_only=True)
+    test_passes: int = field(default=1, kw_only=True)
+    shuffle: bool = field(default=True, kw_only=True)
+    verbose: bool = field(default=False, compare=False, kw_only=True)  # says nothing about how it is trained
+    suffix: str = field(default=".keras", init=False)
+    accepts_missing: bool = field(default=False, init=False)
+    task: str | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        if not callable(self.build):
+        if not callable(self.build) or hasattr(self.build, "predict"):  # a model can be called too
             raise EnsembleError(f"build must be a function that returns a compiled model, but got {self.build!r:.80}")
-        numbers = {"epochs": self.epochs, "batch_size": self.batch_size, "test_passes": self.test_passes}
-        if self.patience is not None:
-            numbers["patience"] = self.patience
-        for name, number in numbers.items():
-            if not isinstance(number, int) or number < 1:
-                raise EnsembleError(f"{name} must be a whole number from 1, but got {number!r}")
+        if self.params is not None and not isinstance(self.params, Mapping):
+            raise EnsembleError(f"params must be a dict of what build asks for, but got {self.params!r:.80}")
+        for name in ("epochs", "batch_size", "patience", "test_passes"):
+            number = getattr(self, name)
+            is_count = isinstance(number, Integral) and not isinstance(number, bool) and int(number) > 0
+            if not is_count and (name != "patience" or number is not None):
+                raise EnsembleError(f"{name} must be a whole number from 1, but got {number!r:.80}")
 
     def fit(self, assignment: Assignment) -> Fitted:
         """Train one member.
@@ -117,13 +122,17 @@ class KerasTrainer:
             best_epoch = recording.finish(model)
         return Fitted(model, recording.history, best_epoch, statistics)
 
-    def fit_together(self, assignments: list[Assignment]) -> list[Fitted] | None:
-        """Train all members at once; None where these cannot be, with a message that says why."""
+    def fit_together(self, assignments: Sequence[Assignment], forced: bool = False) -> list[Fitted] | None:
+        """Train all members at once; None where these cannot be, with a message that says why.
+
+        Args:
+            assignments: one each. forced: makes no difference; where it can be done, it is faster.
+        """
         from mlpipeline.ensemble.keras_together import fit_together
 
         for assignment in assignments:
             self._check_patience(assignment)
-        return fit_together(self, assignments)
+        return fit_together(self, list(assignments))
 
     def predict(self, fitted: Fitted, X: Any, *, seed: int = 0, is_test: bool = False) -> NDArray[np.float32]:
         """Return probabilities or values, float32[n, outputs], in the order of the rows.
@@ -178,7 +187,7 @@ class KerasTrainer:
     def new_model(self) -> Any:
         """Return what `build` makes: a new compiled model. Raises: EnsembleError: it is something else."""
         try:
-            model = self.build() if self.params is None else self.build(copy.deepcopy(dict(self.params)))
+            model = self.build() if self.params is None else self.build(_own(self.params))
         except KeyError as error:
             given = ", ".join(map(str, self.params or {})) or "none"
             raise EnsembleError(
@@ -245,6 +254,15 @@ class KerasTrainer:
             return augmentation(torch.from_numpy(np.asarray(images, dtype=np.float32)), statistics, generator)
 
         return change
+
+
+def _own(params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return parameters that `build` may change without changing those of the next member."""
+    if not isinstance(params, dict):  # a version, which cannot be changed
+        return params
+    return {
+        name: copy.deepcopy(value) if isinstance(value, dict | list | set) else value for name, value in params.items()
+    }
 
 
 def _checked_model(model: Any) -> Any:

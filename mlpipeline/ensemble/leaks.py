@@ -134,6 +134,11 @@ def _contents(array: NDArray[Any]) -> Iterator[bytes]:
 
 def _as_splits(splits: Any, row_count: int) -> Splits:
     if not isinstance(splits, Splits):
+        if isinstance(splits, int) or hasattr(splits, "split"):
+            raise EnsembleError(
+                "splits must be those that a plan gives for rows, as result.splits, or pairs of row numbers, "
+                f"but got {splits!r:.80}"
+            )
         pairs = [Split(*(np.asarray(rows, dtype=np.int64) for rows in pair)) for pair in splits]
         return Splits(FOLD, "given", 0, row_count, tuple(pairs))
     if splits.row_count != row_count:

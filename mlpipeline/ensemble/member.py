@@ -79,6 +79,10 @@ class Member:
     scores: dict[str, float]
     seconds: float
 
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {score:.4f}" for name, score in self.scores.items())
+        return f"Member({self.name}: {scores or 'not scored'})"
+
     @property
     def model(self) -> Any:
         """The model, as its library has it."""
@@ -193,7 +197,7 @@ def _held_back(work: Work, split: Split, seed: int) -> tuple[RowNumbers, RowNumb
 
     Raises: EnsembleError: there are too few rows or groups.
     """
-    if not work.stopping_size:
+    if not work.stopping_size or not getattr(work.trainer, "has_epochs", True):  # rows held back would be lost
         return split.train, None
     from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 

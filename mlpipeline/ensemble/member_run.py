@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -25,6 +25,19 @@ from mlpipeline.ensemble.trainer import Report
 from mlpipeline.errors import EnsembleError
 
 FILES_BEGIN_WITH = "member"
+RUN_AGAIN_FOR = ("script", "parameters")
+
+
+class Missing(NamedTuple):
+    """A member that the ensemble cannot be put together without.
+
+    Args:
+        why: in words.
+        is_due: a run of it is still to come.
+    """
+
+    why: str
+    is_due: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,16 +55,20 @@ class RunFiles(MemberFiles):
         """What the work is known by."""
         return self.known_as
 
-    def read_if_same(self, number: int) -> Member | str:
+    def read_if_same(self, number: int) -> Member | Missing:
         """Return a member that is there and was trained in the same work, or why there is none.
 
         Raises: EnsembleError: its file is damaged.
         """
+        name = self.work.splits.name(number)
         if not self.path(number).exists():
-            return f"{self.work.splits.name(number)} is still to come"
+            return Missing(f"{name} is still to come", is_due=True)
         record, arrays = self._unpacked(number)
-        if different := differences(record["work"], self.identity):
-            return f"{self.work.splits.name(number)} was trained in other work: {'; '.join(different)}"
+        kept = record["work"]
+        if different := differences(kept, self.identity):
+            # the queue runs a version again when its code or parameters change, but knows nothing of data
+            is_due = any(kept.get(part) != self.identity.get(part) for part in RUN_AGAIN_FOR)
+            return Missing(f"{name} was trained in other work: {'; '.join(different)}", is_due)
         return self._member(number, record, arrays)
 
 
@@ -97,14 +114,14 @@ class MemberRun:
         self.files(self.number).write(member)
         return member
 
-    def gather(self) -> EnsembleResult | list[str]:
-        """Put the ensemble together if all members are there; return it, or why some are not.
+    def gather(self) -> EnsembleResult | list[Missing]:
+        """Put the ensemble together if all members are there; return it, or those that are not.
 
         Two members that end at once see one another: whoever comes second finds both.
         """
         with self.folder.lock():
             found = [self.files(number).read_if_same(number) for number in range(len(self.work.splits))]
-            if missing := [why for why in found if isinstance(why, str)]:
+            if missing := [each for each in found if isinstance(each, Missing)]:
                 return missing
             result = assemble(self.work, [member for member in found if isinstance(member, Member)])
             summary = self._summary(result)
@@ -182,7 +199,7 @@ def read_ensemble(folder: EnsembleFolder, work: Work) -> EnsembleResult:
     for number in range(len(work.splits)):
         model_dir = folder.member_dir(work.splits.name(number))
         member = RunFiles(model_dir, FILES_BEGIN_WITH, work, summary["work"]).read_if_same(number)
-        if isinstance(member, str):
-            raise EnsembleError(f"{folder.path} is being trained anew: {member}; let `mlpipeline -r -u` finish it")
+        if isinstance(member, Missing):
+            raise EnsembleError(f"{folder.path} is being trained anew: {member.why}; let `mlpipeline -r -u` finish it")
         members.append(member)
     return assemble(work, members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Any
 
 from mlpipeline.ensemble.plans import Plan, as_plan
@@ -36,9 +37,15 @@ def member_name(version: Version) -> str:
     return f"{version[PLAN].kind}{version[MEMBER]}"
 
 
-def ensemble_suffix(version: Version) -> str:
-    """Return the suffix of the ensemble's own folder, which lies beside those of its members."""
-    return str(version["model_dir_suffix"]).removesuffix(f"-{member_name(version)}")
+def ensemble_version(version: Version) -> Version:
+    """Return the version of the ensemble that a member's version was made from: it is the same for all members.
+
+    Its suffix is that of the ensemble's own folder, which lies beside those of its members.
+    """
+    suffix = str(version["model_dir_suffix"]).removesuffix(f"-{member_name(version)}")
+    parameters = {**version, "name": version[ENSEMBLE], "model_dir_suffix": suffix}
+    del parameters[MEMBER]
+    return Version(version[ENSEMBLE], version.order, MappingProxyType(parameters))
 
 
 def _plan_of(version: Version, plan: Any) -> Plan:

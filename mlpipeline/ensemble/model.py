@@ -9,6 +9,7 @@ A run of one member:
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +21,8 @@ from mlpipeline.ensemble.ensemble import Ensemble
 from mlpipeline.ensemble.ensemble_folder import EnsembleFolder
 from mlpipeline.ensemble.identity import Identity, identity_of
 from mlpipeline.ensemble.member import Member, Work
-from mlpipeline.ensemble.member_run import MemberRun, read_ensemble, remove_member, trial_of
-from mlpipeline.ensemble.member_versions import ENSEMBLE, MEMBER, PLAN, ensemble_suffix, member_name, member_versions
+from mlpipeline.ensemble.member_run import MemberRun, Missing, read_ensemble, remove_member, trial_of
+from mlpipeline.ensemble.member_versions import ENSEMBLE, MEMBER, PLAN, ensemble_version, member_name, member_versions
 from mlpipeline.ensemble.observations import Observations, digest
 from mlpipeline.ensemble.observations_loader import as_observations
 from mlpipeline.ensemble.result import EnsembleResult
@@ -30,7 +31,7 @@ from mlpipeline.model import DataLoader, Model
 from mlpipeline.records import dumps
 from mlpipeline.versions import ExecutionModeKeys, Version, Versions
 
-_OF_ONE_MEMBER = (MEMBER, "model_dir_suffix", "dataloader")  # what says nothing about the work of the ensemble
+_WITHOUT_EFFECT = ("model_dir_suffix", "dataloader")  # the data themselves are looked at
 
 
 class EnsembleModel(Model):
@@ -79,11 +80,19 @@ class EnsembleModel(Model):
         }
 
     def trainer(self, version: Version) -> Any:
-        """Return what trains a member: a `TorchTrainer`, a `KerasTrainer`, or a scikit-learn estimator."""
+        """Return what trains each member: a `TorchTrainer`, a `KerasTrainer`, or a scikit-learn estimator.
+
+        Args:
+            version: of the ensemble, as the script has it: members differ in their rows and seeds alone.
+        """
         raise ScriptError(f"{type(self).__name__} has no trainer(self, version); write it")
 
     def preprocessing(self, version: Version) -> Any:
-        """Return a transformer or data pipeline, which is fitted on each member's training rows; None for none."""
+        """Return a transformer or data pipeline, which is fitted on each member's training rows; None for none.
+
+        Args:
+            version: as for `trainer`.
+        """
         return None
 
     def clean_model_dir(self, model_dir: str) -> None:
@@ -146,7 +155,8 @@ class EnsembleModel(Model):
         chosen = self._first_member(version)
         loader = chosen["dataloader"]
         loader = loader if isinstance(loader, DataLoader) or not callable(loader) else loader()
-        work = self._work(chosen.replacing(dataloader=loader), as_observations(loader.get_train_input()), None)
+        whole = ensemble_version(chosen.replacing(dataloader=loader))
+        work = self._work(whole, as_observations(loader.get_train_input()), None)
         self._loaded = read_ensemble(EnsembleFolder(Path(folder)), work)
         return self
 
@@ -188,15 +198,16 @@ class EnsembleModel(Model):
             )
         given = version["dataloader"].get_test_input()
         test = None if given is None else as_observations(given)
-        work, number, model_dir = self._work(version, as_observations(input_fn), test), version[MEMBER], self._model_dir
+        whole, number, model_dir = ensemble_version(version), version[MEMBER], self._model_dir
+        work = self._work(whole, as_observations(input_fn), test)
         if self._is_trial:
             work, number = trial_of(work, number), 0
             model_dir = model_dir / f"trial-{work.splits.name(0)}"
         folder = EnsembleFolder.beside(model_dir, work.splits.name(number))
         names = {"hash": digest(work.observations.ids, *((test.ids, test.y) if test is not None else ()))}
-        known_as = {**identity_of(work), **self._origin(version), "ids": names}
+        known_as = {**identity_of(work), **self._origin(whole), "ids": names}
         model_dir.mkdir(parents=True, exist_ok=True)
-        return MemberRun(version[ENSEMBLE], ensemble_suffix(version), number, work, known_as, folder, test)
+        return MemberRun(whole.name, whole["model_dir_suffix"], number, work, known_as, folder, test)
 
     def _work(self, version: Version, train: Observations, test: Observations | None) -> Work:
         settings = {name: version.get(name, value) for name, value in self._settings.items()}
@@ -211,7 +222,7 @@ class EnsembleModel(Model):
         return ensemble.read_work(train, None if test is None else test.X)
 
     def _origin(self, version: Version) -> Identity:
-        described = {key: value for key, value in describe_version(version).items() if key not in _OF_ONE_MEMBER}
+        described = {key: value for key, value in describe_version(version).items() if key not in _WITHOUT_EFFECT}
         text = dumps(described)
         parameters = {"hash": hashlib.sha256(text.encode()).hexdigest()[:32], "text": text}
         return {"parameters": parameters, "script": {"hash": self._source_digest, "text": "the script and its modules"}}
@@ -219,9 +230,14 @@ class EnsembleModel(Model):
     def _report_epoch(self, step: int, total: int | None, metrics: Mapping[str, float]) -> None:
         self.report(step, total, **metrics)
 
-    def _tell(self, run: MemberRun, gathered: EnsembleResult | list[str]) -> None:
+    def _tell(self, run: MemberRun, gathered: EnsembleResult | list[Missing]) -> None:
         if isinstance(gathered, list):
-            self.log(f"{run.ensemble} is not complete: {', '.join(gathered)}")
+            message = f"{run.ensemble} is not complete: {', '.join(missing.why for missing in gathered)}"
+            if all(missing.is_due for missing in gathered):
+                self.log(message)
+            else:
+                again = "run all of its members again, without -u"
+                self.log(f"{message}; {again}", level=logging.WARNING, log_to_file=True)
             return
         scores = "  ".join(f"{name} {score:.4f}" for name, score in gathered.oof_scores.items())
         message = f"all members of {run.ensemble} are there: out-of-fold {scores}, in {run.folder.path}"
@@ -229,7 +245,7 @@ class EnsembleModel(Model):
         self.add_to_summary(message)
 
 
-def _scores_of(run: MemberRun, member: Member, gathered: EnsembleResult | list[str]) -> dict[str, dict[str, float]]:
+def _scores_of(run: MemberRun, member: Member, gathered: EnsembleResult | list[Missing]) -> dict[str, dict[str, float]]:
     """Return the scores of a member by the part they belong to and, where it was the last, of the ensemble too."""
     scores = {
         "X": {f"valid_{name}": score for name, score in member.scores.items()},

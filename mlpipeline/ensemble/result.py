@@ -17,6 +17,7 @@ from mlpipeline.ensemble.observations import as_inputs, check_finite
 from mlpipeline.ensemble.scores import Summary, summarize
 from mlpipeline.ensemble.splits import Split, Splits
 from mlpipeline.ensemble.targets import Targets
+from mlpipeline.ensemble.trainer import History
 from mlpipeline.errors import EnsembleError
 
 
@@ -46,6 +47,15 @@ class EnsembleResult:
     def targets(self) -> Targets:
         """What y says; `targets.classes` names the columns of predictions of classes."""
         return self.work.targets
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{name} {summary}" for name, summary in self.scores.items())
+        return f"EnsembleResult({len(self.members)} members of {self.splits.description}: {scores or 'not scored'})"
+
+    @property
+    def histories(self) -> dict[str, History]:
+        """What was measured of each member in each epoch, by its name."""
+        return {member.name: member.fitted.history for member in self.members}
 
     @property
     def models(self) -> list[Any]:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from zipfile import BadZipFile
 
 import numpy as np
@@ -34,6 +34,7 @@ class SklearnTrainer:
     estimator: Any
     trusted: Sequence[str] = field(default=(), compare=False)  # says nothing about how it is trained
     suffix: str = ".skops"
+    has_epochs: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         from sklearn.base import is_clusterer, is_outlier_detector

@@ -55,6 +55,9 @@ class Splits:
     def __iter__(self) -> Iterator[Split]:
         return iter(self.members)
 
+    def __repr__(self) -> str:
+        return f"Splits({self.description}, {len(self)} members, {self.row_count} rows, seed={self.seed})"
+
     def name(self, number: int) -> str:
         """Return what a member is called: `fold0`, `bag3`."""
         return f"{self.kind}{number}"

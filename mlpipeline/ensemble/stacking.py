@@ -120,6 +120,11 @@ class StackResult:
         predictions = self.levels[-1].test
         return self.levels[-1].mean(predictions) if predictions else None
 
+    @property
+    def scores(self) -> dict[str, dict[str, Summary]]:
+        """The last level's scores by model and metric."""
+        return self.levels[-1].scores
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the last level's predictions of raw rows, float[n, outputs], level after level."""
         X = inputs = as_inputs(X)

@@ -29,7 +29,7 @@ _LOSSES: dict[str, Callable[..., Tensor]] = {
     REGRESSION.name: functional.mse_loss,
 }
 _MEAN, _DEVIATION = "target_mean", "target_deviation"
-_NO_WEIGHT = 1e-12  # in place of a sum of weights that is 0: no row of the batch counts
+NO_WEIGHT = 1e-12  # in place of a sum of weights that is 0: no row of the batch counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class Objective:
         if weights is None:
             return self.mean_loss(outputs, wanted)
         assert self.row_losses is not None
-        return (self.row_losses(outputs, wanted) * (weights / weights.sum().clamp_min(_NO_WEIGHT))).sum()
+        return (self.row_losses(outputs, wanted) * (weights / weights.sum().clamp_min(NO_WEIGHT))).sum()
 
 
 def probabilities(outputs: Tensor) -> Tensor:
@@ -142,6 +142,6 @@ def _by_row(loss: Any) -> Loss | None:
 
     def row_losses(outputs: Tensor, wanted: Tensor) -> Tensor:
         losses: Tensor = each(outputs, wanted)
-        return losses if losses.ndim == 1 else losses.flatten(1).mean(dim=1)
+        return losses.view(-1) if losses.numel() == len(losses) else losses.flatten(1).mean(dim=1)
 
     return row_losses

@@ -93,7 +93,8 @@ class TorchTrainer:
     def __post_init__(self) -> None:
         for name in ("build", "loss", "optimizer", "scheduler"):
             value = getattr(self, name)
-            if not callable(value) and (name == "build" or value is not None):
+            is_function = callable(value) and not (name == "build" and isinstance(value, nn.Module))
+            if not is_function and (name == "build" or value is not None):
                 raise EnsembleError(f"{name} must be a function, but got {value!r:.80}")
         for name in ("epochs", "batch_size", "patience", "test_passes"):
             number = getattr(self, name)

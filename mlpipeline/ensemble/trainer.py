@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlpipeline.ensemble.observations import Part
 from mlpipeline.ensemble.targets import Targets
+from mlpipeline.errors import EnsembleError
 
 Report = Callable[[int, int | None, Mapping[str, float]], None]
 History = dict[str, list[float]]
@@ -75,8 +76,9 @@ class Trainer(Protocol):
         suffix: of files with weights: ".keras".
         accepts_missing: NaN in X is its own business.
         task: "classes", "values", or None where y tells.
-    A trainer that can train many members at once also has
-    `fit_together(assignments) -> list[Fitted] | None`: None where these cannot be trained at once.
+        has_epochs: False where there are none to choose from: no rows are held back for that. True if it is missing.
+    A trainer that can train many members at once also has `fit_together(assignments, forced) -> list[Fitted] | None`:
+    None where these cannot be trained at once or, unless it is forced, where that would not be faster. Why is logged.
     """
 
     @property
@@ -118,6 +120,11 @@ def as_trainer(trainer: Any) -> Trainer:
     """
     if isinstance(trainer, Trainer) and not isinstance(trainer, type):
         return trainer
+    needed = ("suffix", "accepts_missing", "task", "fit", "predict", "save", "load")
+    missing = [name for name in needed if not hasattr(trainer, name)]
+    meant = len(missing) <= len(needed) // 2 and not isinstance(trainer, type) and not hasattr(trainer, "get_params")
+    if meant:
+        raise EnsembleError(f"{type(trainer).__name__} is no Trainer yet: it has no {', '.join(missing)}")
     from mlpipeline.ensemble.sklearn_trainer import SklearnTrainer
 
     return SklearnTrainer(trainer)

@@ -16,7 +16,7 @@ def train_members(work: Work, numbers: Sequence[int], *, together: bool | None, 
 
     Args:
         work: what all members have in common. numbers: of the members to train.
-        together: all at once; None where the trainer can, False never.
+        together: all at once wherever it can be done; None where it also pays, False never.
         workers: processes.
     """
     if workers > 1 and len(numbers) > 1:
@@ -24,17 +24,20 @@ def train_members(work: Work, numbers: Sequence[int], *, together: bool | None, 
 
         yield from train_in_processes(work, numbers, workers)
         return
-    done = _train_together(work, numbers) if together is not False and len(numbers) > 1 else None
+    is_tried = together is not False and len(numbers) > 1
+    done = _train_together(work, numbers, forced=together is True) if is_tried else None
     yield from done if done is not None else (train_member(work, number) for number in numbers)
 
 
-def _train_together(work: Work, numbers: Sequence[int]) -> list[Member] | None:
+def _train_together(work: Work, numbers: Sequence[int], *, forced: bool) -> list[Member] | None:
     fit_together = getattr(work.trainer, "fit_together", None)
     if fit_together is None:
+        if forced:
+            _log.warning("%s trains members one after the other, not all at once", type(work.trainer).__name__)
         return None
     started = time.perf_counter()
     assignments = [assignment_of(work, number) for number in numbers]
-    fitted = fit_together([assignment for _, assignment in assignments])
+    fitted = fit_together([assignment for _, assignment in assignments], forced=forced)
     if fitted is None:
         return None
     share = (time.perf_counter() - started) / len(numbers)  # what each member has cost

@@ -219,9 +219,12 @@ def test_a_layer_of_ones_own_that_draws_from_torch_follows_from_the_generator():
         def call(self, inputs, training=False):
             return inputs + torch.rand(1).item() if training else inputs
 
-    images, state = photos(), torch.get_rng_state()
-    np.testing.assert_array_equal(applied(Noise(), images), applied(Noise(), images))
+    images, noisy = photos(), applied(Noise(), photos())
+    torch.manual_seed(99)
+    state = torch.get_rng_state()
+    np.testing.assert_array_equal(applied(Noise(), images), noisy)
     assert torch.equal(torch.get_rng_state(), state)
+    assert np.abs(applied(Noise(), images, seed=1) - noisy).max() > 0
 
 
 def test_layers_that_mix_labels_are_refused():

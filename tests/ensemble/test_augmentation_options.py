@@ -119,6 +119,12 @@ def test_images_are_centred_by_training_images_as_they_are_after_rescaling():
     np.testing.assert_allclose(applied(options, images, fitted_on=training), expected, atol=1e-4)
 
 
+def test_statistics_of_bytes_are_those_of_floats():
+    options, images = {"samplewise_center": True, "featurewise_std_normalization": True}, photos()
+    expected = applied(options, images)
+    np.testing.assert_array_equal(applied(options, images, fitted_on=images.astype(np.uint8)), expected)
+
+
 def test_a_deviation_is_one_from_the_mean():
     images = photos()
     np.testing.assert_array_equal(

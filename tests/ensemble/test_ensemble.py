@@ -215,8 +215,7 @@ def test_preprocessing_is_fitted_on_the_training_rows_of_each_member_alone():
     result = Ensemble(Ridge(), 3, preprocessing=StandardScaler(), stopping_size=0.2).fit(ROWS, VALUES, ROWS)
     for member in result.members:
         trained = result.splits.members[member.number].train
-        assert not np.allclose(member.preparation.transformer.mean_, ROWS.mean(axis=0))
-        assert member.preparation.transformer.n_samples_seen_ < len(trained)
+        assert np.allclose(member.preparation.transformer.mean_, ROWS[trained].mean(axis=0))  # nothing is held back
     scaled = make_pipeline(StandardScaler(), Ridge())
     without = Ensemble(Ridge(), 3, preprocessing=StandardScaler()).fit(ROWS, VALUES, ROWS)
     expected = Ensemble(scaled, 3).fit(ROWS, VALUES, ROWS)
@@ -344,13 +343,35 @@ def test_a_seed_that_is_none_is_refused(seed):
     refused("seed must be a whole number from 0", seed=seed)
 
 
+@pytest.mark.parametrize("workers", [0, "2", True])
+def test_workers_that_are_no_number_of_processes_are_refused(workers):
+    refused("workers must be a whole number from 1", workers=workers)
+
+
+def test_resuming_needs_a_name():
+    refused("resume=True needs run_save_name", resume=True)
+
+
+def test_a_result_is_readable_at_a_prompt():
+    result = Ensemble(LOGISTIC, 3).fit(MEASURES, SPECIES)
+    assert repr(result).startswith("EnsembleResult(3 members of Folds(")
+    assert repr(result.members[0]).startswith("Member(fold0: accuracy 0.")
+    assert list(result.histories) == ["fold0", "fold1", "fold2"]
+
+
+def test_all_at_once_is_not_promised_in_silence(caplog):
+    Ensemble(LOGISTIC, 3, together=True).fit(MEASURES, SPECIES)
+    assert "SklearnTrainer trains members one after the other" in caplog.text
+
+
 @pytest.mark.parametrize("size", [1, -0.1, "a"])
 def test_a_share_that_is_none_is_refused(size):
     refused("stopping_size must be a share", stopping_size=size)
 
 
 def test_stopping_rows_that_cannot_be_held_back_are_refused():
-    refused("stopping_size=0.5 cannot hold back some of 1 rows", MEASURES[:2], NAMES[49:51], plan=2, stopping_size=0.5)
+    with pytest.raises(EnsembleError, match="stopping_size=0.5 cannot hold back some of 1 rows"):
+        Ensemble(Recorder(), 2, stopping_size=0.5).fit(MEASURES[:2], NAMES[49:51])
 
 
 def test_a_task_that_the_trainer_does_not_have_is_refused():

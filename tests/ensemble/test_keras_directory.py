@@ -16,11 +16,17 @@ from sklearn.datasets import load_digits
 
 from mlpipeline.ensemble import KerasDirectoryFlowPipeline
 from mlpipeline.errors import EnsembleError
-from tests.ensemble.small_networks import BINARY, ONE_HOT, SPARSE, small_network
+from tests.ensemble.small_networks import BINARY, ONE_HOT, SPARSE, assert_close, one_thread, small_network
 
 NAMES = ("four", "one", "seven")
 DIGITS = {"one": 1, "seven": 7, "four": 4}
 SCALE = {"rescale": 1 / 255}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def in_one_thread():
+    with one_thread():
+        yield
 
 
 def write_images(folder: Path, first: int, count: int, names=NAMES) -> Path:
@@ -57,10 +63,6 @@ def pipeline(folder, *, loss=SPARSE, outputs=3, **arguments):
 def said(model, paths):
     pixels = [np.asarray(Image.open(path), dtype=np.float32)[:, :, None] / 255 for path in paths]
     return model.predict(np.stack(pixels), verbose=0)
-
-
-def assert_close(first, second):
-    np.testing.assert_allclose(first, second, rtol=1e-4, atol=1e-6)
 
 
 def listing(folder):
@@ -134,13 +136,16 @@ def test_copies_of_images_that_are_changed_at_random_are_predicted_in_order(fold
     assert runner.test_scores["accuracy"] > 0.8
 
 
-@pytest.mark.parametrize("valid_dir", ["train", "train/../train", "link", "links"])
-def test_a_file_that_would_be_trained_on_and_judged_by_is_named_and_stays_where_it_is(folder, valid_dir):
+@pytest.mark.parametrize(
+    ("train_dir", "valid_dir"),
+    [("train", "train"), ("train", "train/../train"), ("train", "link"), ("link", "train"), ("train", "links")],
+)
+def test_a_file_that_would_be_trained_on_and_judged_by_is_named_and_stays_where_it_is(folder, train_dir, valid_dir):
     (folder / "link").symlink_to(folder / "train")
     shutil.copytree(folder / "valid", folder / "links")
     (folder / "links" / "one" / "again.png").symlink_to(folder / "train" / "one" / "03.png")
     before = listing(folder)
-    runner = pipeline(folder, user_split=True, train_dir="train", valid_dir=valid_dir)
+    runner = pipeline(folder, user_split=True, train_dir=train_dir, valid_dir=valid_dir)
     with pytest.raises(EnsembleError, match=f"{'1' if valid_dir == 'links' else '36'} files in common"):
         runner.bag_flow_run()
     assert listing(folder) == before

@@ -117,7 +117,7 @@ def ensemble_messages(own, caplog, plan=2):
     ("hidden", "message", "level"),
     [
         (normalized, "as BatchNormalization does", "WARNING"),  # 22 and 23 rows
-        (lambda: [layers.GaussianNoise(0.1)], "a step cannot be traced", "WARNING"),
+        (lambda: [layers.GaussianNoise(0.1)], "a step cannot be batched", "WARNING"),
         (lambda: [layers.Flatten(), layers.Dense(4000)], "which is too many to gain by it", "INFO"),
     ],
 )

@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from mlpipeline.ensemble import (
     Bags,
@@ -235,6 +235,22 @@ def test_wherever_the_last_run_dies_the_next_one_ends_the_same(
         oof = EnsembleFolder(root / "script-v").read().oof
         assert oof.tobytes() == together.oof.tobytes()
     assert moment > 9
+
+
+def test_what_encloses_its_version_is_the_same_for_all_members(tmp_path: Path) -> None:
+    class Enclosing(Iris):
+        def preprocessing(self, version: Version) -> Any:
+            return FunctionTransformer(lambda rows: rows * version["C"])
+
+    assert "oof_accuracy" in run_all(model(Enclosing), tmp_path)
+
+
+def test_members_on_other_data_are_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(model(), "v-fold0", tmp_path)
+    run(model(loader=other_rows), "v-fold1", tmp_path)
+    printed = capsys.readouterr().out
+    assert "WARNING Model- v is not complete: fold0 was trained in other work" in printed
+    assert "run all of its members again, without -u" in printed
 
 
 def test_in_test_mode_a_member_alone_is_the_ensemble(tmp_path: Path) -> None:

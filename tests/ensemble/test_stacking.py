@@ -157,10 +157,14 @@ def test_preprocessing_is_for_the_rows_alone():
 
 
 def test_every_model_of_every_level_keeps_files_of_its_own(tmp_path):
-    made = stack(LEVELS, 2, run_save_name="iris", src_dir=tmp_path, save_model=False, save_history=False)
-    made.fit(MEASURES, SPECIES)
+    options = {"run_save_name": "iris", "src_dir": tmp_path, "save_history": False, "save_statistics": False}
+    made = stack(LEVELS, 2, passthrough=True, **options).fit(MEASURES, SPECIES)
+    again = stack(LEVELS, 2, passthrough=True, resume=True, **options).fit(MEASURES, SPECIES)
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert {"iris_level1_near", "iris_level1_flat", "iris_level2_top"} <= names
+    assert np.array_equal(again.oof, made.oof)
+    with pytest.raises(EnsembleError, match="'iris_level1_near' exists"):
+        stack(LEVELS, 2, **options).fit(MEASURES, SPECIES)
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ class Augmentation(Protocol):
     def scaling(self) -> tuple[Hashable, ...]: ...
 
     def fit(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
-        """Return what it has to know of training images, float32[n, ...layout]; nothing if it needs no statistics."""
+        """Return what it has to know of training images, [n, ...layout]; nothing if it needs no statistics."""
         ...
 
     def __call__(self, images: torch.Tensor, statistics: Statistics, generator: torch.Generator) -> torch.Tensor:

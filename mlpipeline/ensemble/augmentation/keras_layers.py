@@ -63,9 +63,7 @@ class KerasLayers:
         if not self.needs_statistics:
             return {}
         check_images(images.shape, self.layout)
-        images = np.array(
-            images if self.layout == CHANNELS_LAST else images.transpose(0, 2, 3, 1)
-        )  # torch needs to own
+        images = images if self.layout == CHANNELS_LAST else images.transpose(0, 2, 3, 1)
         statistics: dict[str, NDArray[Any]] = {}
         for number, each in enumerate(_leaves(self.layer)):
             if _is_unfitted(each):

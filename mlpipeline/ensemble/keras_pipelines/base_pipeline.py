@@ -80,7 +80,7 @@ class BasePipeline:
     test_scores: Mapping[str, float] | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not callable(self.model_name):
+        if not callable(self.model_name) or hasattr(self.model_name, "predict"):  # a model can be called too
             raise EnsembleError(
                 "model_name must be a function of the parameters that returns a compiled Keras model, but got "
                 f"{self.model_name!r:.80}"
@@ -149,6 +149,8 @@ class BasePipeline:
         return GivenSplits([(rows[:first], rows[first:])] * self.n_bags)
 
     def _run(self, train: Observations, test: Observations | None, plan: Plan) -> EnsembleResult:
+        if self.predict_test and test is None:
+            raise EnsembleError("predict_test=True needs X_test, the rows to predict; give it, or predict_test=False")
         test = test if self.predict_test else None
         X_test = None if test is None else test.X
         ensemble = self._ensemble(plan)

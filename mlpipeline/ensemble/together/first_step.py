@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from mlpipeline.ensemble.order import epoch_order
-from mlpipeline.ensemble.together.loop import Group, stacked_step
+from mlpipeline.ensemble.together.loop import Group, stack_stepper, stacked_step
 from mlpipeline.ensemble.together.rows import StackedRows
 from mlpipeline.ensemble.torch_loop import make_stepper
 from mlpipeline.ensemble.torch_member import TorchMember, forward, seeded
@@ -34,13 +34,16 @@ def first_difference(trainer: TorchTrainer, group: Group, random_states: list[Te
     number = int(np.argmin(lasts[1:])) + 1  # not the first: a pass may have kept something of that one's
     alone, expected = _step_alone(trainer, group.members[number], lasts[number], random_states[number])
     stack = group.stack.copy()
-    stepper = make_stepper(trainer, stack.trained, trainer.epochs * len(group.sizes[0]))
-    rows = StackedRows([member.train for member in group.members])
-    batch = next(rows.batches([_last_rows(member, last) for member, last in zip(group.members, lasts, strict=True)],
-                              [[last] for last in lasts]))  # fmt: skip
-    _, outputs = stacked_step(group.forward, stack, stepper, group.members[number].objective, batch)
+    stepper = stack_stepper(trainer, stack, trainer.epochs)
+    rows = StackedRows([member.train for member in group.members], [[last] for last in lasts])
+    orders = [_last_rows(member, last) for member, last in zip(group.members, lasts, strict=True)]
+    batch = next(rows.batches(rows.ordered(orders)))
+    outputs = stacked_step(group.forward, stack, stepper, group.members[number].objective, batch)
     if not _are_close(outputs[number, : lasts[number]], expected):
         return "the outputs"
+    unused = [name for name, each in alone.network.named_parameters() if each.requires_grad and each.grad is None]
+    if unused:
+        return f"{unused[0]}, which has no part in the loss and"
     values = stack.values()
     for name, tensor in (*alone.network.named_parameters(), *alone.network.named_buffers()):
         if not _are_close(values[name][number], tensor.detach()):

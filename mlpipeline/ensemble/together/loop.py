@@ -3,7 +3,7 @@
 train_stack
     StackedRows.batches          the rows that each member sees in a step
     stacked_step                 forward, loss, backward, one optimizer for all
-    _measured                    losses and accuracies of the rows that are only looked at
+    _metrics                     losses and accuracies, of the rows that are only looked at, too
     Watch                        of each member: which epoch is its best, and when it stops
 """
 
@@ -11,15 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mlpipeline.ensemble.order import epoch_order
-from mlpipeline.ensemble.together.rows import StackedBatch, StackedRows
-from mlpipeline.ensemble.together.stack import Stack, exchange, write_back
-from mlpipeline.ensemble.torch_loop import Stepper, Watch, batch_sizes, check_losses, make_stepper
+from mlpipeline.ensemble.together.flat import FlatStepper
+from mlpipeline.ensemble.together.rows import Ordered, StackedBatch, StackedRows
+from mlpipeline.ensemble.together.stack import Stack, write_back
+from mlpipeline.ensemble.torch_loop import Watch, check_losses, make_stepper
 from mlpipeline.ensemble.torch_member import TorchMember
 from mlpipeline.ensemble.torch_objective import Objective
 from mlpipeline.ensemble.trainer import History
@@ -53,18 +58,15 @@ class _Running:
 
     def __init__(self, trainer: TorchTrainer, group: Group) -> None:
         self.numbers, self.stack = list(range(len(group.members))), group.stack
-        steps = trainer.epochs * len(group.sizes[0])
-        self.stepper = make_stepper(trainer, self.stack.trained, steps)
-        self.train = StackedRows([member.train for member in group.members])
-        names = group.members[0].curves
-        self.curves = {name: StackedRows([member.curves[name] for member in group.members]) for name in names}
+        self.stepper = stack_stepper(trainer, self.stack, trainer.epochs * len(group.sizes[0]))
+        self.train = StackedRows([member.train for member in group.members], group.sizes)
+        portions = {name: [member.curves[name] for member in group.members] for name in group.members[0].curves}
+        self.curves = {name: StackedRows(each, [[len(portion)] for portion in each]) for name, each in portions.items()}
 
     def go_on_with(self, places: list[int]) -> None:
         """Leave all members but some out."""
-        before = self.stack
-        self.numbers, self.stack = [self.numbers[place] for place in places], before.take(places)
-        exchange(self.stepper.optimizer, before.trained, self.stack.trained, places)
-        self.stepper = Stepper(self.stepper.optimizer, self.stepper.scheduler, self.stack.trained)
+        self.numbers, self.stack = [self.numbers[place] for place in places], self.stack.take(places)
+        self.stepper.go_on_with(places, self.stack)
         self.train = self.train.take(places)
         self.curves = {name: rows.take(places) for name, rows in self.curves.items()}
 
@@ -105,82 +107,70 @@ def train_stack(trainer: TorchTrainer, group: Group) -> list[tuple[History, int]
     return [(history, watch.best_epoch) for history, watch in zip(histories, watches, strict=True)]
 
 
+def stack_stepper(trainer: TorchTrainer, stack: Stack, steps: int) -> FlatStepper:
+    """Return what changes the weights of a stack, with the user's optimizer and scheduler for so many steps."""
+    return FlatStepper(make_stepper(trainer, stack.trained, steps), stack)
+
+
 def stacked_step(
-    forward: Forward, stack: Stack, stepper: Stepper, objective: Objective, batch: StackedBatch
-) -> tuple[Tensor, Tensor]:
-    """Train all members on one batch each; return their losses, float[members], and outputs [members, rows, k]."""
+    forward: Forward, stack: Stack, stepper: FlatStepper, objective: Objective, batch: StackedBatch
+) -> Tensor:
+    """Train all members on one batch each; return their outputs, [members, rows, k]."""
     if batch.sizes is None:
         outputs = forward(stack, batch.inputs, True)
     else:
         outputs = _uneven(forward, stack, batch.inputs, batch.sizes)
-    losses = _losses(objective, outputs, batch.targets, batch.shares)
-    stepper.step(losses.sum())
-    return losses.detach(), outputs.detach()
+    assert objective.row_losses is not None
+    stepper.step(torch.dot(objective.row_losses(outputs.flatten(0, 1), batch.targets), batch.shares))
+    return outputs.detach()
 
 
 def _uneven(forward: Forward, stack: Stack, inputs: Tensor, sizes: list[int]) -> Tensor:
     """Return the outputs of members with different numbers of rows, 0 for padding.
 
-    Those with equally many go together, so that padding has no part in a mean over rows, or in dropout.
+    Neighbours with equally many go together, so that padding has no part in a mean over rows, or in dropout.
     """
-    outputs = None
-    for size in sorted(set(sizes)):
-        places = [place for place, each in enumerate(sizes) if each == size]
-        part = stack.part(places)
-        found = forward(part, inputs[places, :size], True)
-        for name, values in part.buffers.items():
-            stack.buffers[name][places] = values
-        if outputs is None:
-            outputs = found.new_zeros(*inputs.shape[:2], found.shape[2])
-        outputs = outputs.index_put((torch.tensor(places)[:, None], torch.arange(size)), found)
-    assert outputs is not None
-    return outputs
+    runs = [(size, len(list(same))) for size, same in groupby(sizes)]
+    counts = [count for _, count in runs]
+    outputs = [
+        pad(forward(part, rows[:, :size], True), (0, 0, 0, inputs.shape[1] - size))
+        for (size, _), part, rows in zip(runs, stack.split(counts), torch.split(inputs, counts), strict=True)
+    ]
+    return torch.cat(outputs)
 
 
 def _run_epoch(group: Group, running: _Running, epoch: int) -> dict[str, list[float]]:
     """Train for an epoch, from 1; return what it came to for each member that is still in."""
     members = [group.members[number] for number in running.numbers]
-    sizes = [group.sizes[number] for number in running.numbers]
     orders = [epoch_order(len(member.train), member.assignment.seed, epoch - 1) for member in members]
-    objective, losses, outputs, targets = members[0].objective, list[Tensor](), list[Tensor](), list[Tensor]()
-    for batch in running.train.batches(orders, sizes):
-        loss, output = stacked_step(group.forward, running.stack, running.stepper, objective, batch)
-        losses.append(loss)
-        outputs.append(output)
-        targets.append(batch.targets)
-    counts = torch.tensor(sizes, dtype=torch.float32, device=losses[0].device)
-    means = (torch.stack(losses, dim=1) * counts).sum(dim=1) / counts.sum(dim=1)
-    seen, wanted = torch.cat(outputs, dim=1), torch.cat(targets, dim=1)
-    metrics = {"loss": means.tolist(), **_accuracies(objective, seen, wanted, running.train.mask)}
+    objective, outputs = members[0].objective, list[Tensor]()
+    ordered = running.train.ordered(orders)
+    for batch in running.train.batches(ordered):
+        outputs.append(stacked_step(group.forward, running.stack, running.stepper, objective, batch))
+    metrics = _metrics(objective, torch.cat(outputs, dim=1), running.train, ordered)
     for name, rows in running.curves.items():
-        found = _measured(group.forward, running.stack, objective, rows)
-        metrics |= {f"{name}_{key}": values for key, values in found.items()}
+        with torch.no_grad():
+            seen = torch.cat([group.forward(running.stack, inputs, False) for inputs in rows.in_order()], dim=1)
+        metrics |= {
+            f"{name}_{key}": values for key, values in _metrics(objective, seen, rows, rows.as_they_come).items()
+        }
     return metrics
 
 
-def _measured(forward: Forward, stack: Stack, objective: Objective, rows: StackedRows) -> dict[str, list[float]]:
-    """Return each member's loss, and of classes its accuracy, of rows that are only looked at."""
-    with torch.no_grad():
-        outputs = torch.cat([forward(stack, inputs, False) for inputs in rows.in_order()], dim=1)
-        losses = _losses(objective, outputs, rows.targets, rows.shares)
-    return {"loss": losses.tolist(), **_accuracies(objective, outputs, rows.targets, rows.mask)}
+def _metrics(objective: Objective, outputs: Tensor, rows: StackedRows, ordered: Ordered) -> dict[str, list[float]]:
+    """Return each member's loss, the mean over its batches, and of classes its accuracy.
 
-
-def _losses(objective: Objective, outputs: Tensor, targets: Tensor, shares: Tensor) -> Tensor:
-    """Return each member's mean loss over its rows, float[members]."""
+    Args:
+        outputs: [members, rows, k], of the rows in that order.
+    """
     assert objective.row_losses is not None
-    by_row = objective.row_losses(outputs.flatten(0, 1), targets.flatten(0, 1))
-    return (by_row.view(shares.shape) * shares).sum(dim=1)
-
-
-def _accuracies(objective: Objective, outputs: Tensor, targets: Tensor, mask: Tensor) -> dict[str, list[float]]:
-    if not objective.task.has_classes:
-        return {}
-    scored = objective.task.score(outputs.flatten(0, 1), targets.flatten(0, 1))
-    return {
-        name: ((values.view(mask.shape) * mask).sum(dim=1) / mask.sum(dim=1)).tolist()
-        for name, values in scored.items()
-    }
+    flat, wanted, shares = outputs.flatten(0, 1), ordered.targets.flatten(0, 1), ordered.shares * rows.batch_shares
+    losses = (objective.row_losses(flat, wanted).view(shares.shape) * shares).sum(dim=1)
+    metrics = {"loss": losses.tolist()}
+    if objective.task.has_classes:
+        for name, values in objective.task.score(flat, wanted).items():
+            metrics[name] = ((values.view(shares.shape) * rows.mask).sum(dim=1) / rows.mask.sum(dim=1)).tolist()
+    return metrics
 
 
 def _note(member: TorchMember, found: dict[str, float], history: History, epoch: int, epochs: int, steps: int) -> None:
@@ -189,6 +179,3 @@ def _note(member: TorchMember, found: dict[str, float], history: History, epoch:
     for name, value in found.items():
         history.setdefault(name, []).append(value)
     member.assignment.report(epoch * steps, epochs * steps, {"loss": found["loss"]})
-
-
-__all__ = ["Group", "batch_sizes", "stacked_step", "train_stack"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,16 +12,17 @@ from torch import Tensor
 
 from mlpipeline.ensemble.torch_inputs import GATHERED_BYTES
 from mlpipeline.ensemble.torch_member import Portion
+from mlpipeline.ensemble.torch_objective import NO_WEIGHT
 
-_NO_WEIGHT = 1e-12  # in place of a sum of weights that is 0: no row of the batch counts
+_MOST_ROWS = 1024  # of a member, that are only predicted at once
 
 
 class StackedBatch(NamedTuple):
     """What one step sees.
 
     Args:
-        inputs: [members, rows, ...]. targets: [members, rows] or [members, rows, k].
-        shares: of each row in its member's mean loss, float[members, rows]; 0 for padding.
+        inputs: [members, rows, ...]. targets: [members x rows] or [members x rows, k].
+        shares: of each row in its member's mean loss, float[members x rows]; 0 for padding.
         sizes: how many rows of each member count; None where all do.
     """
 
@@ -31,95 +32,101 @@ class StackedBatch(NamedTuple):
     sizes: list[int] | None
 
 
+class Ordered(NamedTuple):
+    """Rows of several members in an order, cut into batches.
+
+    Args:
+        places: of the rows among those of their members, int64[members, rows].
+        targets: [members, rows] or [members, rows, k].
+        shares: of each row in the mean over its batch, float[members, rows]; 0 for padding.
+    """
+
+    places: NDArray[np.int64]
+    targets: Tensor
+    shares: Tensor
+
+
 class StackedRows:
     """Rows of several members.
 
     Args:
-        portions: of each.
+        portions: of each member. sizes: of its batches; members differ in the last at most.
 
     Attributes:
-        counts: rows of each. targets: [members, rows] or [members, rows, k].
         mask: 1 for rows and 0 for padding, float[members, rows].
+        batch_shares: how large a share of its member's rows the batch of each row is, float[members, rows].
+        as_they_come: the rows in no other order.
     """
 
-    def __init__(self, portions: Sequence[Portion]) -> None:
-        self.portions = portions
-        self.counts = [len(portion) for portion in portions]
-        longest, device = max(self.counts), portions[0].targets.device
-        self._rows = np.stack([_padded(portion.rows, longest) for portion in portions])
+    def __init__(self, portions: Sequence[Portion], sizes: Sequence[list[int]]) -> None:
+        self.portions, self._sizes = portions, sizes
+        device, longest = portions[0].targets.device, max(len(portion) for portion in portions)
+        self._widths = [max(each) for each in zip(*sizes, strict=True)]
         self._members = torch.arange(len(portions), device=device)[:, None]
-        self.targets = torch.stack([_padded_tensor(portion.targets, longest) for portion in portions])
-        self.mask = (torch.arange(longest, device=device) < torch.tensor(self.counts, device=device)[:, None]).float()
-        self._is_weighted = any(portion.weights is not None for portion in portions)
-        self._weights = self.mask
-        if self._is_weighted:
-            weights = [portion.weights for portion in portions if portion.weights is not None]
-            self._weights = torch.stack([_padded_tensor(each, longest) for each in weights])
-        self._equal_shares: tuple[list[list[int]], Tensor] | None = None
+        self._rows = np.stack([_padded(portion.rows, longest) for portion in portions])
+        self._targets = torch.stack([_padded_tensor(portion.targets, longest) for portion in portions])
+        weights = [portion.weights for portion in portions if portion.weights is not None]
+        self._weights = torch.stack([_padded_tensor(each, longest) for each in weights]) if weights else None
+        shares = [np.repeat([size / sum(each) for size in each], each) for each in sizes]
+        self.batch_shares = torch.from_numpy(np.stack([_padded(each, sum(self._widths)) for each in shares]))
+        self.batch_shares = self.batch_shares.float().to(device)
+        self.mask = (self.batch_shares > 0).float()
+        self._equal_shares = self._shares_of(self.mask)
         self._is_shared = all(portion.inputs is portions[0].inputs for portion in portions)
+        self.as_they_come = self.ordered([np.arange(sum(each)) for each in sizes])
 
     def take(self, places: list[int]) -> StackedRows:
         """Return the rows of some members."""
-        return StackedRows([self.portions[place] for place in places])
+        return StackedRows([self.portions[place] for place in places], [self._sizes[place] for place in places])
 
-    def batches(self, orders: Sequence[NDArray[np.int64]], sizes: Sequence[Sequence[int]]) -> Iterator[StackedBatch]:
-        """Yield an epoch's batches, gathered for many steps at a time.
+    def ordered(self, orders: Sequence[NDArray[np.int64]]) -> Ordered:
+        """Return the rows in the given order of each member."""
+        places = np.stack([_padded(each, sum(self._widths)) for each in orders])
+        at = (self._members, torch.from_numpy(places).to(self._members.device))
+        shares = self._equal_shares if self._weights is None else self._shares_of(self._weights[at] * self.mask)
+        return Ordered(places, self._targets[at], shares)
 
-        Args:
-            orders: of each member's rows. sizes: of each member's batches; they differ in the last at most.
-        """
-        widths = [max(each) for each in zip(*sizes, strict=True)]
-        order = np.stack([_padded(each, sum(widths)) for each in orders])
-        places = torch.from_numpy(order).to(self._members.device)
-        targets, shares = self.targets[self._members, places], self._shares(places, sizes, widths)
-        per_gather = max(1, GATHERED_BYTES // max(1, len(order) * widths[0] * self.portions[0].inputs.row_bytes))
-        first = 0
-        for step in range(0, len(widths), per_gather):
-            some = widths[step : step + per_gather]
-            chunk = slice(first, first + sum(some))
-            first = chunk.stop
-            parts = (self._inputs(order[:, chunk]), targets[:, chunk], shares[:, chunk])
-            split = zip(*(torch.split(part, some, dim=1) for part in parts), strict=True)
-            for number, (inputs, wanted, share) in enumerate(split, step):
-                lasts = [each[number] for each in sizes]
-                yield StackedBatch(inputs, wanted, share, None if min(lasts) == widths[number] else lasts)
+    def batches(self, ordered: Ordered) -> Iterator[StackedBatch]:
+        """Yield all batches; the inputs are gathered for many at a time."""
+        places = np.split(ordered.places, np.cumsum(self._widths[:-1]), axis=1)
+        targets = [each.flatten(0, 1) for each in torch.split(ordered.targets, self._widths, dim=1)]
+        shares = [each.flatten() for each in torch.split(ordered.shares, self._widths, dim=1)]
+        per_gather = max(1, GATHERED_BYTES // max(1, places[0].size * self.portions[0].inputs.row_bytes))
+        for first in range(0, len(places), per_gather):
+            for step, inputs in enumerate(self._inputs(places[first : first + per_gather]), first):
+                sizes = [each[step] for each in self._sizes]
+                is_even = min(sizes) == self._widths[step]
+                yield StackedBatch(inputs, targets[step], shares[step], None if is_even else sizes)
 
     def in_order(self) -> Iterator[Tensor]:
-        """Yield the inputs of all rows, [members, some rows, ...], as many at a time as memory allows."""
-        rows = self._rows.shape[1]
-        step = max(1, min(1024, GATHERED_BYTES // max(1, len(self.counts) * self.portions[0].inputs.row_bytes)))
-        every = np.broadcast_to(np.arange(rows), self._rows.shape)
-        return (self._inputs(every[:, first : first + step]) for first in range(0, rows, step))
+        """Yield the inputs of all rows as they come, [members, some rows, ...], as many as memory allows."""
+        members, rows = self.as_they_come.places.shape
+        size = max(1, min(_MOST_ROWS, GATHERED_BYTES // max(1, members * self.portions[0].inputs.row_bytes)))
+        for first in range(0, rows, size):
+            yield from self._inputs([self.as_they_come.places[:, first : first + size]])
 
-    @property
-    def shares(self) -> Tensor:
-        """Of each row in the mean over all rows of its member, float[members, rows]."""
-        return self._weights / self._weights.sum(dim=1, keepdim=True).clamp_min(_NO_WEIGHT)
-
-    def _inputs(self, places: NDArray[np.int64]) -> Tensor:
-        rows = np.take_along_axis(self._rows, places, axis=1)
+    def _inputs(self, places: Sequence[NDArray[np.int64]]) -> Iterator[Tensor]:
+        """Yield the inputs of some batches, gathered at once."""
+        rows = [np.take_along_axis(self._rows, each, axis=1) for each in places]
         if self._is_shared:
-            gathered = self.portions[0].inputs.at(rows.reshape(-1))
+            gathered = self.portions[0].inputs.at(np.concatenate([each.reshape(-1) for each in rows]))
             assert isinstance(gathered, Tensor)
-            return gathered.view(*rows.shape, *gathered.shape[1:])
-        parts = [portion.inputs.at(each) for portion, each in zip(self.portions, rows, strict=True)]
-        return torch.stack([part for part in parts if isinstance(part, Tensor)])
+            for part, each in zip(torch.split(gathered, [each.size for each in rows]), rows, strict=True):
+                yield part.view(*each.shape, *part.shape[1:])
+        else:
+            of_members = [portion.inputs.at(each) for portion, each in zip(self.portions, np.hstack(rows), strict=True)]
+            stacked = torch.stack([each for each in of_members if isinstance(each, Tensor)])
+            yield from torch.split(stacked, [each.shape[1] for each in rows], dim=1)
 
-    def _shares(self, places: Tensor, sizes: Sequence[Sequence[int]], widths: list[int]) -> Tensor:
-        """Return each row's share in the mean of its batch."""
-        key = [list(each) for each in sizes]
-        if not self._is_weighted and self._equal_shares and self._equal_shares[0] == key:
-            return self._equal_shares[1]
-        totals = torch.tensor([sum(each) for each in sizes], device=places.device)
-        counted = torch.arange(places.shape[1], device=places.device) < totals[:, None]
-        weights = torch.split(self._weights[self._members, places] * counted, widths, dim=1)
-        shares = torch.cat([each / each.sum(dim=1, keepdim=True).clamp_min(_NO_WEIGHT) for each in weights], dim=1)
-        self._equal_shares = key, shares
-        return shares
+    def _shares_of(self, weights: Tensor) -> Tensor:
+        parts = torch.split(weights, self._widths, dim=1)
+        return torch.cat([part / part.sum(dim=1, keepdim=True).clamp_min(NO_WEIGHT) for part in parts], dim=1)
 
 
-def _padded(values: NDArray[np.int64], length: int) -> NDArray[np.int64]:
-    return np.pad(values, (0, length - len(values)))
+def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
+    padded = np.zeros(length, dtype=values.dtype)
+    padded[: len(values)] = values
+    return padded
 
 
 def _padded_tensor(values: Tensor, length: int) -> Tensor:

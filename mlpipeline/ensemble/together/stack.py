@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 
 @dataclass(eq=False)
@@ -53,20 +53,27 @@ class Stack:
         """Return parameters and buffers by name, without gradients."""
         return {name: values.detach() for name, values in (self.parameters | self.buffers).items()}
 
-    def part(self, places: list[int]) -> Stack:
-        """Return some of the networks; gradients flow back to these parameters, but buffers are copies."""
-        parameters = {name: _laid_out(values[places]) for name, values in self.parameters.items()}
-        buffers = {name: values[places] for name, values in self.buffers.items()}
-        return Stack(parameters, buffers, [self.generators[place] for place in places])
+    def split(self, counts: list[int]) -> list[Stack]:
+        """Return neighbours in parts of so many; gradients flow back to these parameters, and buffers are these."""
+        parts, ends = [Stack({}, {}, []) for _ in counts], list(accumulate(counts))
+        for part, count, end in zip(parts, counts, ends, strict=True):
+            part.generators = self.generators[end - count : end]
+        for name, values in self.parameters.items():
+            for part, own in zip(parts, torch.split(values, counts), strict=True):
+                part.parameters[name] = own
+        for name, values in self.buffers.items():
+            for part, own in zip(parts, torch.split(values, counts), strict=True):
+                part.buffers[name] = own
+        return parts
 
     def take(self, places: list[int]) -> Stack:
         """Return a copy of some of the networks, on their own."""
-        part = self.part(places)
         parameters = {
-            name: values.detach().requires_grad_(self.parameters[name].requires_grad)
-            for name, values in part.parameters.items()
+            name: _laid_out(values.detach()[places]).requires_grad_(values.requires_grad)
+            for name, values in self.parameters.items()
         }
-        return Stack(parameters, part.buffers, part.generators)
+        buffers = {name: values[places] for name, values in self.buffers.items()}
+        return Stack(parameters, buffers, [self.generators[place] for place in places])
 
     def copy(self) -> Stack:
         """Return the same networks, independent of these."""
@@ -89,21 +96,3 @@ def write_back(values: dict[str, Tensor], place: int, network: nn.Module) -> Non
     with torch.no_grad():
         for name, tensor in (*network.named_parameters(), *network.named_buffers()):
             tensor.copy_(values[name][place])
-
-
-def exchange(optimizer: Optimizer, old: list[Tensor], new: list[Tensor], places: list[int]) -> None:
-    """Let an optimizer go on with some members only, with what it remembers of them.
-
-    Args:
-        optimizer: of the parameters `old`, each computed element by element.
-        old, new: [members, ...] of all members, and of those at `places`.
-    """
-    by_old = {id(before): after for before, after in zip(old, new, strict=True)}
-    for group in optimizer.param_groups:
-        group["params"] = [by_old[id(parameter)] for parameter in group["params"]]
-    for before, after in zip(old, new, strict=True):
-        state = optimizer.state.pop(before)
-        optimizer.state[after] = {
-            name: value[places] if isinstance(value, Tensor) and value.shape == before.shape else value
-            for name, value in state.items()
-        }

@@ -119,9 +119,9 @@ def _threads(trainer: TorchTrainer, group: Group) -> AbstractContextManager[None
 
 
 def _by_steps(trainer: TorchTrainer, members: Sequence[Ready]) -> list[list[Ready]]:
-    """Return members in groups of equally many steps an epoch."""
+    """Return members in groups of equally many steps an epoch, those with equally many rows beside each other."""
     groups: dict[int, list[Ready]] = {}
-    for member in members:
+    for member in sorted(members, key=lambda ready: len(ready[0].train)):
         groups.setdefault(len(batch_sizes(len(member[0].train), trainer.batch_size)), []).append(member)
     return list(groups.values())
 
