@@ -22,7 +22,7 @@ def load(seed: int = 0) -> ObservationsLoader:
     return ObservationsLoader(digits.images[:, None], digits.target, test_fraction=0.33, seed=seed)
 
 
-def build(channels: int) -> nn.Module:
+def two_layers(channels: int) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, channels, 3, padding=1),
         nn.ReLU(),
@@ -33,6 +33,23 @@ def build(channels: int) -> nn.Module:
         nn.Dropout(0.2),
         nn.Linear(2 * channels * 16, 10),
     )
+
+
+def three_layers(channels: int) -> nn.Module:
+    return nn.Sequential(
+        *normalised(1, channels),
+        *normalised(channels, 2 * channels),
+        nn.MaxPool2d(2),
+        *normalised(2 * channels, 4 * channels),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.2),
+        nn.Linear(4 * channels * 4, 10),
+    )
+
+
+def normalised(channels_in: int, channels_out: int) -> list[nn.Module]:
+    return [nn.Conv2d(channels_in, channels_out, 3, padding=1), nn.BatchNorm2d(channels_out), nn.ReLU()]
 
 
 class DigitsEnsemble(EnsembleModel):
@@ -46,20 +63,20 @@ class DigitsEnsemble(EnsembleModel):
             return OneCycleLR(optimizer, max_lr=rate, total_steps=steps)
 
         return TorchTrainer(
-            build,
+            version["network"],
             version["channels"],
             optimizer=optimizer,
             scheduler=scheduler,
             epochs=version["epoch_count"],
             batch_size=version["batch_size"],
-            train_augmentation=version["train_images"],
-            test_augmentation=version["test_images"],
+            train_augmentation=MOVED,
+            test_augmentation=NUDGED,
             test_passes=8,
         )
 
 
-versions = Versions(dataloader=load, batch_size=32, learning_rate=0.1, channels=16)
-versions.add("still", train_images=SCALED, test_images=SCALED, epoch_count=10)
-versions.add("moved", train_images=MOVED, test_images=NUDGED, epoch_count=20)
+versions = Versions(dataloader=load, batch_size=32, epoch_count=20, learning_rate=0.1, channels=16)
+versions.add("two", network=two_layers)
+versions.add("three", network=three_layers)
 
-MODEL = DigitsEnsemble(versions, Bags(5, valid_size=0.2, stratify=True))
+MODEL = DigitsEnsemble(versions, Bags(5, valid_size=0.15, stratify=True))

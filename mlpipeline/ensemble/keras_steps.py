@@ -282,4 +282,6 @@ class _Batchable(fx.Interpreter):
             return args[0].clone()  # vmap knows no other layouts, which change no value
         if target in (aten.view.default, aten._unsafe_view.default):
             return args[0].reshape(args[1])
+        if target == aten.max_pool2d_with_indices.default:  # some five times faster with channels innermost
+            args = (args[0].movedim(1, -1).contiguous().movedim(-1, 1), *args[1:])
         return super().call_function(target, args, kwargs)

@@ -370,7 +370,7 @@ def test_a_share_that_is_none_is_refused(size):
 
 
 def test_stopping_rows_that_cannot_be_held_back_are_refused():
-    with pytest.raises(EnsembleError, match="stopping_size=0.5 cannot hold back some of 1 rows"):
+    with pytest.raises(EnsembleError, match=r"stopping_size=0.5 cannot hold back some of 1 rows"):
         Ensemble(Recorder(), 2, stopping_size=0.5).fit(MEASURES[:2], NAMES[49:51])
 
 

@@ -31,7 +31,8 @@ def first_difference(trainer: TorchTrainer, group: Group, random_states: list[Te
         random_states: of each member, before its training.
     """
     lasts = [sizes[-1] for sizes in group.sizes]
-    number = int(np.argmin(lasts[1:])) + 1  # not the first: a pass may have kept something of that one's
+    # not the first, if there are others: a pass may have kept something of that one's
+    number = int(np.argmin(lasts[1:])) + 1 if len(lasts) > 1 else 0
     alone, expected = _step_alone(trainer, group.members[number], lasts[number], random_states[number])
     stack = group.stack.copy()
     stepper = stack_stepper(trainer, stack, trainer.epochs)
