@@ -69,9 +69,10 @@ def test_the_scripts_run_and_what_follows_them_works(folder: Folder) -> None:
     )
 
 
-def test_the_data_pipeline_gives_what_is_written_beside_it(folder: Folder) -> None:
+@pytest.mark.parametrize("room", ["mlpipeline.dataflow", "mlpipeline.ensemble"])
+def test_the_code_gives_what_is_written_beside_it(folder: Folder, room: str) -> None:
     shutil.copytree(REPOSITORY / "data", folder.root / "data", ignore=shutil.ignore_patterns("mnist"))
-    (code,) = [block for block in blocks("python") if "mlpipeline.dataflow" in block]
+    (code,) = [block for block in blocks("python") if room in block]
     assert _python(code, folder).splitlines() == re.findall(r"^print.*  # (.*)$", code, flags=re.MULTILINE)
 
 

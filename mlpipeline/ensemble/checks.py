@@ -26,6 +26,8 @@ def checked_observations(observations: Observations) -> Observations:
     count = count_rows(X)
     fields = {"y": y, "ids": observations.ids, "groups": observations.groups, "weights": observations.weights}
     arrays = {name: None if values is None else np.asarray(values) for name, values in fields.items()}
+    for name in fields:
+        _check_index(observations.X, getattr(observations, name), name)
     for name, values in arrays.items():
         if values is not None and (values.ndim == 0 or len(values) != count):
             raise EnsembleError(f"X has {count} rows, but {name} has {len(values) if values.ndim else 'one value'}")
@@ -33,6 +35,17 @@ def checked_observations(observations: Observations) -> Observations:
             raise EnsembleError(f"{name} must be [n], one for each row, but has the shape {values.shape}")
     flat = {name: None if values is None else values.reshape(-1) for name, values in arrays.items() if name != "y"}
     return Observations(X, y, flat["ids"], flat["groups"], _checked_weights(flat["weights"]))
+
+
+def _check_index(X: Any, values: Any, name: str) -> None:
+    """Raises: EnsembleError: two pandas objects have the same labels of rows in another order."""
+    if not hasattr(X, "iloc") or not hasattr(values, "iloc") or X.index.equals(values.index):
+        return
+    if X.index.sort_values().equals(values.index.sort_values()):
+        raise EnsembleError(
+            f"X and {name} have the same index in another order, and rows are taken as they come; "
+            f"bring them together: {name}.loc[X.index]"
+        )
 
 
 def _checked_weights(weights: NDArray[Any] | None) -> NDArray[Any] | None:
@@ -53,6 +66,9 @@ def check_test_rows(X: Any, X_test: Any) -> None:
         for key in X:
             check_test_rows(X[key], X_test[key])
         return
+    columns = [list(getattr(each, "columns", [])) for each in (X, X_test)]
+    if columns[0] != columns[1] and columns[0] and sorted(map(str, columns[0])) == sorted(map(str, columns[1])):
+        raise EnsembleError("X_test has the columns of X in another order; give X_test[X.columns]")
     shapes = [tuple(getattr(each, "shape", (0,)))[1:] for each in (X, X_test)]
     if shapes[0] != shapes[1]:
         raise EnsembleError(f"rows of X have the shape {shapes[0]}, but rows of X_test {shapes[1]}")

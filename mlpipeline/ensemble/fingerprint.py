@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import hashlib
 import re
@@ -19,6 +20,7 @@ _MADE = (
     "__module__", "__doc__", "__firstlineno__", "__static_attributes__", "__annotations__", "__dict__",
     "__slotnames__",  # when an object of the class is first pickled or looked at here
 )  # fmt: skip
+_PLAIN = (bool, int, float, str, list, tuple, dict)
 _AUTO_NUMBER = re.compile(r"_\d+$")
 
 
@@ -101,7 +103,7 @@ def _named(function: types.FunctionType) -> Iterator[Any]:
                     places.append(vars(value))
             elif isinstance(value, (types.FunctionType, type)):
                 yield from (value,) if _is_own(value.__module__) else ()
-            elif isinstance(value, (bool, int, float, str, list, tuple, dict)):
+            elif isinstance(value, (*_PLAIN, types.SimpleNamespace, argparse.Namespace)) or is_array(value):
                 yield value
 
 
@@ -117,7 +119,7 @@ def _class_items(kind: type) -> Iterator[Any]:
     yield from kind.__bases__
     for name, member in sorted(vars(kind).items()):
         held = getattr(member, "__func__", getattr(member, "fget", member))
-        if isinstance(held, (types.FunctionType, bool, int, float, str, list, tuple, dict)) and not _is_made(name):
+        if (isinstance(held, (types.FunctionType, *_PLAIN)) or is_array(held)) and not _is_made(name):
             yield from (name, held)
 
 

@@ -19,11 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.func import grad_and_value, vmap
 
-from mlpipeline.ensemble.keras_batches import batch_seed
 from mlpipeline.ensemble.keras_setup import keras_module
 from mlpipeline.ensemble.keras_tape import Tape, record
 
@@ -89,32 +87,33 @@ class Step:
 
 
 class Steps:
-    """The steps of all members, each recorded when it is first taken with so many rows.
+    """The steps of several members, each recorded when it is first taken by so many members with so many rows.
 
     Args:
-        model: of the first member. seeds: of all members.
+        model: of one member.
     """
 
-    def __init__(self, model: Any, seeds: Sequence[int]) -> None:
-        self._model, self._seeds = model, seeds
-        self._recorded: dict[tuple[Any, int], Step] = {}
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._recorded: dict[tuple[Any, int, int], Step] = {}
 
     def train(
-        self, state: State, rows: Rows, counts: NDArray[np.int64], epoch: int, index: int
+        self, state: State, rows: Rows, counts: Sequence[int], seeds: Sequence[int]
     ) -> tuple[State, Tensor, Tensor]:
-        """Take a step of training; members without rows stay as they are.
+        """Take a step of training.
 
         Args:
+            state, rows: of the members that take it.
             counts: of rows that each member has; the others fill up.
-            epoch, index: of the batch, from 0; they decide, with the seed, what dropout draws.
+            seeds: of what dropout draws in this batch, one a member.
         Returns: the new state, losses [members], outputs [members, rows, k].
         Raises: NotBatchableError: the step decides by values, or draws other numbers than dropout's masks.
         """
         step = self._step(_training, state, rows)
-        masks = self._draw(step.masks, counts, epoch, index, rows.x.device)
+        masks = _draw(step.masks, counts, seeds, rows.x.device)
         with torch.no_grad():
             new, losses, outputs = step.tape(state, rows, masks)
-        return (new if counts.all() else _where(counts > 0, new, state)), losses, outputs
+        return new, losses, outputs
 
     def evaluate(self, state: State, rows: Rows) -> tuple[Tensor, Tensor]:
         """Return losses [members] and outputs [members, rows, k]. Raises: NotBatchableError: as in `train`."""
@@ -124,20 +123,10 @@ class Steps:
         return losses, outputs
 
     def _step(self, function: Callable[..., Any], state: State, rows: Rows) -> Step:
-        key = function, rows.x.shape[1]
+        key = function, *rows.weights.shape
         if key not in self._recorded:
             self._recorded[key] = _recorded(functools.partial(function, self._model), state, rows)
         return self._recorded[key]
-
-    def _draw(
-        self, masks: Sequence[Mask], counts: NDArray[np.int64], epoch: int, index: int, device: torch.device
-    ) -> list[Tensor]:
-        drawn = [torch.ones(len(counts), *mask.shape, device=device) for mask in masks]
-        for number, (seed, count) in enumerate(zip(self._seeds, counts, strict=True)) if masks else ():
-            generator = torch.Generator(device).manual_seed(batch_seed(seed, epoch, index))
-            for mask, all_drawn in zip(masks, drawn, strict=True):
-                all_drawn[number, :count] = mask.draw(int(count), generator)
-        return drawn
 
 
 def state_of(models: Sequence[Any]) -> State:
@@ -158,14 +147,28 @@ def member_of(state: State, number: int) -> State:
     return State(*([value[number].clone() for value in values] for values in state))
 
 
-def _where(is_active: NDArray[np.bool_], new: State, old: State) -> State:
-    """Return the new variables of some members and the old ones of the others."""
-    chosen = torch.from_numpy(is_active).to(new.trainable[0].device)
+def members_of(state: State, numbers: Tensor) -> State:
+    """Return the variables of some members, stacked."""
+    return State(*([value[numbers] for value in values] for values in state))
 
-    def choose(first: Tensor, second: Tensor) -> Tensor:
-        return torch.where(chosen.reshape(-1, *[1] * (first.ndim - 1)), first, second)
 
-    return State(*([choose(*pair) for pair in zip(*pairs, strict=True)] for pairs in zip(new, old, strict=True)))
+def with_members(state: State, numbers: Tensor, new: State) -> State:
+    """Return a state in which some members have new variables."""
+    return State(
+        *(
+            [value.index_copy(0, numbers, other) for value, other in zip(values, others, strict=True)]
+            for values, others in zip(state, new, strict=True)
+        )
+    )
+
+
+def _draw(masks: Sequence[Mask], counts: Sequence[int], seeds: Sequence[int], device: torch.device) -> list[Tensor]:
+    drawn = [torch.ones(len(counts), *mask.shape, device=device) for mask in masks]
+    for number, (seed, count) in enumerate(zip(seeds, counts, strict=True)) if masks else ():
+        generator = torch.Generator(device).manual_seed(seed)
+        for mask, all_drawn in zip(masks, drawn, strict=True):
+            all_drawn[number, :count] = mask.draw(count, generator)
+    return drawn
 
 
 def _variables(model: Any) -> tuple[list[Any], list[Any], list[Any]]:

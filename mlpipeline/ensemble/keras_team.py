@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Numbers = NDArray[np.int64]
 _OVERRIDABLE = ("train_step", "test_step", "compute_metrics")
-_MOST_WEIGHTS = 200_000  # of a model; with more, arithmetic takes the time, and one after the other is as fast
+_MOST_WEIGHTS = 400_000  # of a model; with more, arithmetic takes the time, and one after the other is as fast
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,25 +56,28 @@ class Side:
         """Where batches begin."""
         return range(0, int(self.counts.max()), self.size)
 
-    def gather(self, orders: Sequence[Numbers], start: int, *, fills_up: bool = True) -> tuple[Rows, Numbers]:
-        """Return a batch of each member, and how many rows each has in it.
+    def counts_at(self, start: int) -> Numbers:
+        """How many rows each member has in the batch that begins at its row `start`."""
+        return np.clip(self.counts - start, 0, self.size)
+
+    def gather(
+        self, orders: Mapping[int, Numbers] | Sequence[Numbers], start: int, members: Sequence[int], size: int
+    ) -> Rows:
+        """Return a batch of some members, filled up to so many rows.
 
         A loss is the mean over all rows of a batch; where some only fill up, the weights of the others are larger by
         as much.
 
         Args:
-            orders: for each member the order of its rows. start: of the batch.
-            fills_up: all batches have `size` rows; else as many as each member has, the same number.
+            orders: for each of all members the order of its rows. start: of the batch.
         """
-        chosen = [order[start : start + self.size] for order in orders]
-        counts = np.array([len(each) for each in chosen])
-        size = self.size if fills_up else int(counts[0])
-        places = np.zeros((len(chosen), size), dtype=np.int64)
-        weights = np.zeros((len(chosen), size), dtype=np.float32)
-        for number, (each, own) in enumerate(zip(chosen, self.weights, strict=True)):
-            places[number, : len(each)] = each
-            weights[number, : len(each)] = (1 if own is None else own[each]) * (size / max(1, len(each)))
-        return Rows(*self._taken(places), self._tensor(weights)), counts
+        places = np.zeros((len(members), size), dtype=np.int64)
+        weights = np.zeros((len(members), size), dtype=np.float32)
+        for row, number in enumerate(members):
+            chosen, own = orders[number][start : start + self.size], self.weights[number]
+            places[row, : len(chosen)] = chosen
+            weights[row, : len(chosen)] = (1 if own is None else own[chosen]) * (size / max(1, len(chosen)))
+        return Rows(*self._taken(places, members), self._tensor(weights))
 
     def told(self, number: int, order: Numbers) -> tuple[Tensor, Tensor | None]:
         """Return y and weights of one member's rows in an order."""
@@ -82,13 +85,14 @@ class Side:
         y = self._tensor(self.y[number][order])
         return y, None if weights is None else self._tensor(weights[order].astype(np.float32))
 
-    def _taken(self, places: Numbers) -> tuple[Tensor, Tensor]:
-        numbers = [rows[each] for rows, each in zip(self.rows, places, strict=True)]
-        if all(source is self.sources[0] for source in self.sources):
-            inputs = self.sources[0][np.stack(numbers)]
+    def _taken(self, places: Numbers, members: Sequence[int]) -> tuple[Tensor, Tensor]:
+        numbers = [self.rows[number][each] for number, each in zip(members, places, strict=True)]
+        sources = [self.sources[number] for number in members]
+        if all(source is sources[0] for source in sources):
+            inputs = sources[0][np.stack(numbers)]
         else:
-            inputs = np.stack([source[each] for source, each in zip(self.sources, numbers, strict=True)])
-        y = np.stack([y[each] for y, each in zip(self.y, places, strict=True)])
+            inputs = np.stack([source[each] for source, each in zip(sources, numbers, strict=True)])
+        y = np.stack([self.y[number][each] for number, each in zip(members, places, strict=True)])
         return self._tensor(as_numbers(inputs)), self._tensor(y)
 
     def _tensor(self, array: NDArray[Any]) -> Tensor:
@@ -115,6 +119,7 @@ class Team:
 def check_kind(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> None:
     """Raises: NotBatchableError: something here is for one model at a time."""
     sources = [assignment.train.source for assignment in assignments]
+    widths = {tuple(getattr(source, "shape", ()))[1:] for source in sources}
     reasons = {
         "callbacks are called for one model at a time": bool(trainer.callbacks),
         "images are augmented for one model at a time": trainer.augments,
@@ -122,14 +127,18 @@ def check_kind(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> None
         "rows are read from files": any(isinstance(source, Source) for source in sources),
         "the model has several inputs": any(isinstance(source, Mapping) for source in sources),
         "rows are sparse": any(hasattr(source, "tocsr") for source in sources),
+        "members' rows were prepared to different shapes": len(widths) > 1,
     }
     for reason, holds in reasons.items():
         if holds:
             raise NotBatchableError(reason)
 
 
-def build_team(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> Team:
+def build_team(trainer: KerasTrainer, assignments: Sequence[Assignment], forced: bool = False) -> Team:
     """Build the models of all members as each is built alone.
+
+    Args:
+        trainer: builds them. assignments: one a member. forced: even where there is nothing to gain.
 
     Raises:
         EnsembleError: the model, its loss and y do not fit together.
@@ -144,6 +153,8 @@ def build_team(trainer: KerasTrainer, assignments: Sequence[Assignment]) -> Team
 
     models = [_built(trainer, assignments[0], readable(assignments[0].train))]
     _check_model(models[0])
+    if models[0].count_params() > _MOST_WEIGHTS and not forced:
+        raise NotBatchableError(f"a model has {models[0].count_params()} weights, which is too many to gain by it")
     models += [_built(trainer, assignment, readable(assignment.train)) for assignment in assignments[1:]]
     shapes = [[tuple(variable.shape) for variable in model.variables] for model in models]
     if any(each != shapes[0] for each in shapes):
@@ -168,14 +179,12 @@ def _built(trainer: KerasTrainer, assignment: Assignment, source: NDArray[Any]) 
 
 
 def _check_model(model: Any) -> None:
-    """Raises: NotBatchableError: a model trains in a way of its own, or gains nothing."""
+    """Raises: NotBatchableError: a model trains in a way of its own."""
     for name in _OVERRIDABLE:
         if getattr(type(model), name) is not getattr(keras_module().Model, name):
             raise NotBatchableError(f"{type(model).__name__} has a {name} of its own")
     if model.optimizer.use_ema:
         raise NotBatchableError("the optimizer keeps averages of the weights")
-    if model.count_params() > _MOST_WEIGHTS:
-        raise NotBatchableError(f"a model has {model.count_params()} weights, which is too many to gain by it")
 
 
 def _side(

@@ -51,7 +51,7 @@ class KerasTrainer:
     the best epoch) sees rows held back from its training rows, `Ensemble(stopping_size=0.1)`; without such rows it
     is refused. In the history they are `stop_loss`.
 
-    Small models are trained all at once: of at most 200,000 weights, on one array in memory, without callbacks and
+    Small models are trained all at once: of at most 400,000 weights, on one array in memory, without callbacks and
     augmentation. A step is compared with Keras's own first.
 
     Args:
@@ -126,13 +126,13 @@ class KerasTrainer:
         """Train all members at once; None where these cannot be, with a message that says why.
 
         Args:
-            assignments: one each. forced: makes no difference; where it can be done, it is faster.
+            assignments: one each. forced: at once even where it does not pay.
         """
         from mlpipeline.ensemble.keras_together import fit_together
 
         for assignment in assignments:
             self._check_patience(assignment)
-        return fit_together(self, list(assignments))
+        return fit_together(self, assignments, forced)
 
     def predict(self, fitted: Fitted, X: Any, *, seed: int = 0, is_test: bool = False) -> NDArray[np.float32]:
         """Return probabilities or values, float32[n, outputs], in the order of the rows.

@@ -149,7 +149,10 @@ def read_metrics(metrics: Any, targets: Targets) -> dict[str, Metric]:
     is_single = isinstance(metrics, (str, Metric)) or callable(metrics) or not isinstance(metrics, Iterable)
     given = [metrics] if is_single else list(metrics)
     read = [read_metric(metric, targets) for metric in given]
-    return {metric.name: metric for metric in read}
+    names = [metric.name for metric in read]
+    if len(set(names)) < len(names):
+        raise EnsembleError(f"two metrics have one name: {', '.join(names)}; give them by name: {{'mine': function}}")
+    return dict(zip(names, read, strict=True))
 
 
 @dataclass(frozen=True)

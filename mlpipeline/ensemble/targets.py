@@ -94,6 +94,8 @@ def _task_of(array: NDArray[Any], one_hot: bool, name: str) -> str:
                 'task="values" if each column stands for itself'
             )
         return VALUES
+    if array.dtype.kind == "f" and set(np.unique(array)[:3].tolist()) == {0.0, 1.0}:
+        return CLASSES
     if array.dtype.kind == "f" or (array.dtype.kind in "iu" and len(np.unique(array)) > _FEW_VALUES):
         return VALUES
     return CLASSES

@@ -163,7 +163,7 @@ def _train_epoch(
     places = torch.from_numpy(order).to(train.targets.device)
     wanted = train.targets[places]
     weights: Any = [None] * len(sizes) if train.weights is None else torch.split(train.weights[places], sizes)
-    change = training_change(trainer, member.statistics, drawing_seed(seed, epoch))
+    change = training_change(trainer, member.statistics, drawing_seed(seed, epoch)) if trainer.augments else None
     inputs = train.inputs.batches(train.rows[order], sizes, change)
     losses, outputs = list[Tensor](), list[Tensor]()
     for batch, targets, weight in zip(inputs, torch.split(wanted, sizes), weights, strict=True):

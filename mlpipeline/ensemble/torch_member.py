@@ -199,10 +199,8 @@ def prediction_change(
     return lambda images: augmentation(images, statistics, generator)
 
 
-def training_change(trainer: TorchTrainer, statistics: Mapping[str, NDArray[Any]], seed: int) -> Change | None:
-    """Return what is done to training batches, drawn from a generator with that seed; None for nothing."""
-    if not trainer.augments:
-        return None
+def training_change(trainer: TorchTrainer, statistics: Mapping[str, NDArray[Any]], seed: int) -> Change:
+    """Return what is done to training batches, drawn from a generator with that seed."""
     generator = torch.Generator().manual_seed(seed)
     return lambda images: trainer.trio.train(images, statistics, generator)
 

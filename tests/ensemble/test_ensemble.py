@@ -410,3 +410,24 @@ def test_a_metric_of_ones_own_may_be_better_when_it_is_smaller():
     result = Ensemble(LOGISTIC, 3, metrics=["accuracy", brier]).fit(MEASURES, SPECIES)
     assert result.oof_scores["brier"] == pytest.approx(((np.eye(3)[SPECIES] - result.oof) ** 2).sum(axis=1).mean())
     assert replace(result.work.metrics["brier"]).is_better(0.1, 0.2)
+
+
+FRAME = pd.DataFrame(MEASURES, columns=list("abcd"))
+
+
+def test_columns_in_another_order_are_refused():
+    result = Ensemble(LOGISTIC, 3).fit(FRAME, SPECIES)
+    with pytest.raises(EnsembleError, match=r"the columns of X in another order; give X_test\[X\.columns\]"):
+        result.predict(FRAME[list("dabc")])
+    refused("the columns of X in another order", FRAME, X_test=FRAME[list("bacd")])
+
+
+def test_targets_with_the_index_in_another_order_are_refused():
+    y = pd.Series(SPECIES)
+    refused(r"y\.loc\[X\.index\]", FRAME, y.iloc[::-1])
+    refused(r"weights\.loc\[X\.index\]", FRAME, y, inputs={"weights": pd.Series(np.ones(150)).iloc[::-1]})
+    assert Ensemble(LOGISTIC, 3).fit(FRAME.iloc[:90], y.iloc[60:]).oof.shape == (90, 2)  # other labels: as they come
+
+
+def test_two_metrics_of_one_name_are_refused():
+    refused("two metrics have one name: <lambda>, <lambda>", metrics=[lambda y, p: 0.0, lambda y, p: 1.0])

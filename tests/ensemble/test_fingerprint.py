@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import threading
+import types
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -115,3 +116,18 @@ def test_shared_and_equal_parts_have_one_fingerprint_and_circles_end():
     circle.append(circle)
     assert fingerprint([part, part]) == fingerprint([[1, 2], [1, 2]])
     assert fingerprint(circle) != fingerprint([part])
+
+
+SETTINGS, WIDTHS = types.SimpleNamespace(rate=0.1), np.array([8, 4])
+
+
+def reads_settings():
+    return SETTINGS.rate, WIDTHS[0]
+
+
+def test_settings_and_arrays_that_a_function_reads_count(monkeypatch):
+    before = fingerprint(reads_settings)
+    monkeypatch.setattr(SETTINGS, "rate", 0.2)
+    changed = fingerprint(reads_settings)
+    monkeypatch.setitem(globals(), "WIDTHS", np.array([16, 4]))
+    assert len({before, changed, fingerprint(reads_settings)}) == 3

@@ -15,6 +15,9 @@ import pytest
 from sklearn.datasets import load_digits
 
 from mlpipeline.ensemble import Ensemble, Folds
+from mlpipeline.ensemble.keras_steps import Steps
+from mlpipeline.ensemble.keras_team import build_team
+from mlpipeline.ensemble.keras_together import may_fill_up
 from mlpipeline.ensemble.keras_trainer import KerasTrainer
 from mlpipeline.ensemble.observations import Part
 from mlpipeline.ensemble.targets import read_targets
@@ -77,7 +80,7 @@ def normalized():
         ),
         (
             trainer(normalized, lambda: optimizers.RMSprop(1e-3), loss=LOSSES[3], shuffle=False),
-            assignments((50, 50), np.eye(3)[LABELS]),  # the last batches are short, but of the same size
+            assignments((50, 53, 53), np.eye(3)[LABELS]),  # whose short batches must not be filled up
         ),
     ],
     ids=["convolutions", "dense", "normalized"],
@@ -94,6 +97,14 @@ def test_members_at_once_are_what_they_are_one_after_the_other(own, work):
             np.testing.assert_allclose(*(keras.ops.convert_to_numpy(each) for each in (one, other)), atol=1e-5)
 
 
+@pytest.mark.parametrize(("hidden", "fills_up"), [(dense, True), (normalized, False)])
+def test_short_batches_are_filled_up_where_that_changes_nothing(hidden, fills_up):
+    team = build_team(trainer(hidden, optimizers.SGD), assignments((30, 33)))
+    assert may_fill_up(team, Steps(team.models[0])) is fills_up
+    rows = team.sides[""].gather([np.arange(0), np.arange(3)], 0, [0, 1], 4)
+    np.testing.assert_allclose(rows.weights, [[0, 0, 0, 0], [4 / 3, 4 / 3, 4 / 3, 0]])
+
+
 def test_members_that_stop_early_keep_their_best_weights_while_others_go_on():
     own = trainer(dense, lambda: optimizers.Adam(0.03), epochs=12, patience=1)
     work = assignments((50, 50), stopping=True)
@@ -103,6 +114,7 @@ def test_members_that_stop_early_keep_their_best_weights_while_others_go_on():
     assert [len(each.history["loss"]) for each in together] == lengths
     for first, second in zip(together, alone, strict=True):
         assert first.best_epoch == second.best_epoch == np.argmin(second.history["stop_loss"]) + 1
+        assert int(first.model.optimizer.iterations) == int(second.model.optimizer.iterations)
         np.testing.assert_allclose(own.predict(first, IMAGES), own.predict(second, IMAGES), atol=1e-5)
 
 
@@ -116,9 +128,8 @@ def ensemble_messages(own, caplog, plan=2):
 @pytest.mark.parametrize(
     ("hidden", "message", "level"),
     [
-        (normalized, "as BatchNormalization does", "WARNING"),  # 22 and 23 rows
         (lambda: [layers.GaussianNoise(0.1)], "a step cannot be batched", "WARNING"),
-        (lambda: [layers.Flatten(), layers.Dense(4000)], "which is too many to gain by it", "INFO"),
+        (lambda: [layers.Flatten(), layers.Dense(7000)], "which is too many to gain by it", "INFO"),
     ],
 )
 def test_what_cannot_be_trained_at_once_is_trained_one_after_the_other_and_told(hidden, message, level, caplog):

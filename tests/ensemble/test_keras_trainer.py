@@ -175,17 +175,17 @@ def test_seed_alone_decides_weights_order_and_dropout(varied, monkeypatch):
 
 
 def test_random_state_and_numbering_of_names_outside_are_as_before():
-    def state():
-        return random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
+    def draw():
+        return [random.random(), np.random.rand(), float(torch.rand(1)), float(keras.random.uniform((1,))[0])]
 
     keras.utils.set_random_seed(7)
-    drawn = [random.random(), np.random.rand(), float(torch.rand(1)), float(keras.random.uniform((1,))[0])]
+    expected = [*draw(), *draw()]
     keras.utils.set_random_seed(7)
-    before = state()
-    fitted = trainer({"metrics": [keras.metrics.SparseTopKCategoricalAccuracy(2)], "dropout": 0.5}).fit(assignment())
+    first = draw()
+    fitted = trainer({"dropout": 0.5}).fit(assignment())
     predictions(fitted, seed=3)
-    assert state() == before
-    assert [random.random(), np.random.rand(), float(torch.rand(1)), float(keras.random.uniform((1,))[0])] == drawn
+    trainer({"dropout": 0.5}).fit_together([assignment(), assignment(seed=2)])
+    assert first + draw() == expected
     assert fitted.model.layers[0].name == "dense"
 
 

@@ -53,5 +53,6 @@ def test_scaled_tensors_of_a_torch_loader_are_taken_as_rows() -> None:
     rows = as_observations(ArrayLoader(IRIS.data, is_setosa.astype(int), task="binary", seed=4).get_train_input())
     train, _ = train_test_split(np.arange(150), test_size=0.33, random_state=4)
     assert rows.y.tolist() == is_setosa[train].tolist()
+    assert rows.y.dtype.kind == "i"  # classes, and not values
     assert rows.X.shape == (100, 4)
     assert abs(rows.X.mean(axis=0)).max() < 1e-6

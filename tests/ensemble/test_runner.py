@@ -84,6 +84,9 @@ def test_a_fold_that_fails_and_one_that_is_killed_run_again_and_nothing_else(
     assert ends["v-fold2"] == ["INTERRUPTED", "SUCCEEDED"]
     assert ends["v-fold1"] == ends["v-fold3"] == ["SUCCEEDED"]
     assert any("train.oof_accuracy" in record["metrics"] for record in folder.history()[-2:])
+    summary = EnsembleFolder(folder.model_dir("iris-v")).summary()
+    assert summary
+    assert summary["work"]["script"]["hash"] == folder.history()[-1]["source_digest"]
 
     monkeypatch.chdir(folder.root)
     _run_undisturbed(folder.models / "iris.py", folder.root / "undisturbed")

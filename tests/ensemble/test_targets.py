@@ -41,7 +41,7 @@ def test_one_hot_rows_have_the_columns_as_classes():
 
 
 @pytest.mark.parametrize(
-    "y", [[0.5, 1.0, 2.0], list(range(30)), [[0.5, 1], [1, 2]], [1, 2.5], torch.tensor([0.0, 1.0], requires_grad=True)]
+    "y", [[0.5, 1.0, 2.0], list(range(30)), [[0.5, 1], [1, 2]], [1, 2.5], torch.tensor([0.0, 1.5], requires_grad=True)]
 )
 def test_numbers_that_are_no_labels_are_values(y):
     array, targets = read_targets(y, None)
@@ -107,3 +107,9 @@ def test_one_hot_rows_and_labels_cannot_be_mixed(second, message):
     with pytest.raises(EnsembleError, match=message):
         check_alike(np.array(NUMBERS), second, ("train", "valid"))
     check_alike(np.array(NUMBERS), np.array([1.0]), ("train", "valid"))
+
+
+def test_floats_that_are_all_0_and_1_are_two_classes():
+    assert read_targets(np.array([0.0, 1.0, 1.0]), None)[1].kind == "classes"
+    assert read_targets(np.array([0.0, 1.0, 2.0]), None)[1].kind == "values"
+    assert read_targets(np.array([0.0, 1.0, 1.0]), "values")[1].kind == "values"

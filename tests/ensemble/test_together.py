@@ -134,3 +134,13 @@ def test_a_network_that_comes_to_something_else_is_found_in_the_first_step(caplo
     monkeypatch.setattr(training, "first_difference", lambda *_: "last.weight")
     both(perceptron, epochs=1)
     assert "in a first step, last.weight differed" in caplog.text
+
+
+def test_large_networks_are_trained_one_after_the_other_unless_it_is_insisted_on(caplog):
+    caplog.set_level("INFO")
+    trainer = TorchTrainer(lambda: nn.Sequential(nn.Linear(64, 1200), nn.ReLU(), nn.Linear(1200, 10)), epochs=1)
+    for together in (None, True):
+        Ensemble(trainer, 2, together=together).fit(X, Y)
+    assert [
+        record.getMessage().count("large enough alone") for record in caplog.records if "at once" in record.msg
+    ] == [1]

@@ -133,7 +133,7 @@ def test_what_cannot_be_trained_is_refused(trainer, message):
 
 def test_training_that_diverges_names_member_and_epoch():
     wild = TorchTrainer(lambda: nn.Linear(4, 1), epochs=60, optimizer=lambda p: torch.optim.SGD(p, lr=10.0))
-    with pytest.raises(EnsembleError, match="fold0: the loss became .* lower the learning rate"):
+    with pytest.raises(EnsembleError, match=r"fold0: the loss became .* lower the learning rate"):
         fitted(wild, y=X[:, 0] * 3.0)
 
 

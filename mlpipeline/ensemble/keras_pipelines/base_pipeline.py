@@ -149,8 +149,6 @@ class BasePipeline:
         return GivenSplits([(rows[:first], rows[first:])] * self.n_bags)
 
     def _run(self, train: Observations, test: Observations | None, plan: Plan) -> EnsembleResult:
-        if self.predict_test and test is None:
-            raise EnsembleError("predict_test=True needs X_test, the rows to predict; give it, or predict_test=False")
         test = test if self.predict_test else None
         X_test = None if test is None else test.X
         ensemble = self._ensemble(plan)

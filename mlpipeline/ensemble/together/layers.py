@@ -128,7 +128,7 @@ def _read(module: nn.Module, names: dict[int, str]) -> Layer | None:
     """Return what a layer does to a stack; None for a layer or a setting that is not known."""
     kind = type(module)
     if kind in _ELEMENTWISE:
-        return lambda flow, context: flow._replace(values=module(flow.values))
+        return lambda flow, context: Flow(module.forward(flow.values), flow.members, flow.is_folded)
     if kind in _POOLING and not getattr(module, "return_indices", False):
         return lambda flow, context: Flow(module(flow.folded()), flow.members, True)
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):

@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -115,14 +113,15 @@ def stack_stepper(trainer: TorchTrainer, stack: Stack, steps: int) -> FlatSteppe
 def stacked_step(
     forward: Forward, stack: Stack, stepper: FlatStepper, objective: Objective, batch: StackedBatch
 ) -> Tensor:
-    """Train all members on one batch each; return their outputs, [members, rows, k]."""
+    """Train all members on one batch each; return their outputs, [members x rows, k]."""
     if batch.sizes is None:
         outputs = forward(stack, batch.inputs, True)
     else:
         outputs = _uneven(forward, stack, batch.inputs, batch.sizes)
     assert objective.row_losses is not None
-    stepper.step(torch.dot(objective.row_losses(outputs.flatten(0, 1), batch.targets), batch.shares))
-    return outputs.detach()
+    flat = outputs.flatten(0, 1)
+    stepper.step(torch.dot(objective.row_losses(flat, batch.targets), batch.shares))
+    return flat.detach()
 
 
 def _uneven(forward: Forward, stack: Stack, inputs: Tensor, sizes: list[int]) -> Tensor:
@@ -147,30 +146,21 @@ def _run_epoch(group: Group, running: _Running, epoch: int) -> dict[str, list[fl
     ordered = running.train.ordered(orders)
     for batch in running.train.batches(ordered):
         outputs.append(stacked_step(group.forward, running.stack, running.stepper, objective, batch))
-    metrics = _metrics(objective, torch.cat(outputs, dim=1), running.train, ordered)
+    metrics = _metrics(objective, torch.cat(outputs), running.train, ordered)
     for name, rows in running.curves.items():
         with torch.no_grad():
             seen = torch.cat([group.forward(running.stack, inputs, False) for inputs in rows.in_order()], dim=1)
-        metrics |= {
-            f"{name}_{key}": values for key, values in _metrics(objective, seen, rows, rows.as_they_come).items()
-        }
+        found = _metrics(objective, seen.flatten(0, 1), rows, rows.as_they_come)
+        metrics |= {f"{name}_{key}": values for key, values in found.items()}
     return metrics
 
 
 def _metrics(objective: Objective, outputs: Tensor, rows: StackedRows, ordered: Ordered) -> dict[str, list[float]]:
-    """Return each member's loss, the mean over its batches, and of classes its accuracy.
-
-    Args:
-        outputs: [members, rows, k], of the rows in that order.
-    """
+    """Return each member's loss, the mean over its batches, and of classes its accuracy, from outputs [all, k]."""
     assert objective.row_losses is not None
-    flat, wanted, shares = outputs.flatten(0, 1), ordered.targets.flatten(0, 1), ordered.shares * rows.batch_shares
-    losses = (objective.row_losses(flat, wanted).view(shares.shape) * shares).sum(dim=1)
-    metrics = {"loss": losses.tolist()}
-    if objective.task.has_classes:
-        for name, values in objective.task.score(flat, wanted).items():
-            metrics[name] = ((values.view(shares.shape) * rows.mask).sum(dim=1) / rows.mask.sum(dim=1)).tolist()
-    return metrics
+    metrics = {"loss": rows.mean_losses(objective.row_losses(outputs, ordered.targets), ordered)}
+    scored = objective.task.score(outputs, ordered.targets) if objective.task.has_classes else {}
+    return metrics | {name: rows.means(values) for name, values in scored.items()}
 
 
 def _note(member: TorchMember, found: dict[str, float], history: History, epoch: int, epochs: int, steps: int) -> None:

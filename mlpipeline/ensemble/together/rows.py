@@ -1,4 +1,4 @@
-"""StackedRows: the rows of several members beside each other, the shorter ones padded."""
+"""StackedRows: the rows of several members behind each other, step by step, the shorter ones padded."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from torch import Tensor
 from mlpipeline.ensemble.torch_inputs import GATHERED_BYTES
 from mlpipeline.ensemble.torch_member import Portion
 from mlpipeline.ensemble.torch_objective import NO_WEIGHT
-
-_MOST_ROWS = 1024  # of a member, that are only predicted at once
 
 
 class StackedBatch(NamedTuple):
@@ -33,12 +31,11 @@ class StackedBatch(NamedTuple):
 
 
 class Ordered(NamedTuple):
-    """Rows of several members in an order, cut into batches.
+    """All rows in an order: those of the first step, member by member, then those of the second.
 
     Args:
-        places: of the rows among those of their members, int64[members, rows].
-        targets: [members, rows] or [members, rows, k].
-        shares: of each row in the mean over its batch, float[members, rows]; 0 for padding.
+        places: of the rows, int64[all], in the padded rows of all members behind each other.
+        targets: [all] or [all, k]. shares: of each row in its member's mean over the batch, float[all]; 0 for padding.
     """
 
     places: NDArray[np.int64]
@@ -47,31 +44,31 @@ class Ordered(NamedTuple):
 
 
 class StackedRows:
-    """Rows of several members.
+    """Rows of several members, cut into batches.
 
     Args:
         portions: of each member. sizes: of its batches; members differ in the last at most.
 
     Attributes:
-        mask: 1 for rows and 0 for padding, float[members, rows].
-        batch_shares: how large a share of its member's rows the batch of each row is, float[members, rows].
         as_they_come: the rows in no other order.
     """
 
     def __init__(self, portions: Sequence[Portion], sizes: Sequence[list[int]]) -> None:
         self.portions, self._sizes = portions, sizes
-        device, longest = portions[0].targets.device, max(len(portion) for portion in portions)
+        self._device, self._longest = portions[0].targets.device, max(len(portion) for portion in portions)
         self._widths = [max(each) for each in zip(*sizes, strict=True)]
-        self._members = torch.arange(len(portions), device=device)[:, None]
-        self._rows = np.stack([_padded(portion.rows, longest) for portion in portions])
-        self._targets = torch.stack([_padded_tensor(portion.targets, longest) for portion in portions])
+        self._lengths = [len(portions) * width for width in self._widths]
+        self._uneven = [None if min(each) == max(each) else list(each) for each in zip(*sizes, strict=True)]
+        self._layout = _by_step(np.arange(sum(self._lengths)).reshape(len(portions), -1), self._widths)
+        self._rows = np.concatenate([_padded(portion.rows, self._longest) for portion in portions])
+        self._targets = torch.cat([_padded_tensor(portion.targets, self._longest) for portion in portions])
         weights = [portion.weights for portion in portions if portion.weights is not None]
-        self._weights = torch.stack([_padded_tensor(each, longest) for each in weights]) if weights else None
-        shares = [np.repeat([size / sum(each) for size in each], each) for each in sizes]
-        self.batch_shares = torch.from_numpy(np.stack([_padded(each, sum(self._widths)) for each in shares]))
-        self.batch_shares = self.batch_shares.float().to(device)
-        self.mask = (self.batch_shares > 0).float()
-        self._equal_shares = self._shares_of(self.mask)
+        self._weights = torch.cat([_padded_tensor(each, self._longest) for each in weights]) if weights else None
+        batch_shares = [np.repeat([size / sum(each) for size in each], each) for each in sizes]
+        self._batch_shares = torch.from_numpy(self._laid_out(batch_shares)).float().to(self._device)
+        self._members = torch.from_numpy(self._layout // sum(self._widths)).to(self._device)
+        self._mask = (self._batch_shares > 0).float()
+        self._equal_shares = self._shares_of(self._mask)
         self._is_shared = all(portion.inputs is portions[0].inputs for portion in portions)
         self.as_they_come = self.ordered([np.arange(sum(each)) for each in sizes])
 
@@ -81,46 +78,72 @@ class StackedRows:
 
     def ordered(self, orders: Sequence[NDArray[np.int64]]) -> Ordered:
         """Return the rows in the given order of each member."""
-        places = np.stack([_padded(each, sum(self._widths)) for each in orders])
-        at = (self._members, torch.from_numpy(places).to(self._members.device))
-        shares = self._equal_shares if self._weights is None else self._shares_of(self._weights[at] * self.mask)
+        places = self._laid_out([each + number * self._longest for number, each in enumerate(orders)])
+        at = torch.from_numpy(places).to(self._device)
+        shares = self._equal_shares if self._weights is None else self._shares_of(self._weights[at] * self._mask)
         return Ordered(places, self._targets[at], shares)
 
     def batches(self, ordered: Ordered) -> Iterator[StackedBatch]:
         """Yield all batches; the inputs are gathered for many at a time."""
-        places = np.split(ordered.places, np.cumsum(self._widths[:-1]), axis=1)
-        targets = [each.flatten(0, 1) for each in torch.split(ordered.targets, self._widths, dim=1)]
-        shares = [each.flatten() for each in torch.split(ordered.shares, self._widths, dim=1)]
-        per_gather = max(1, GATHERED_BYTES // max(1, places[0].size * self.portions[0].inputs.row_bytes))
-        for first in range(0, len(places), per_gather):
-            for step, inputs in enumerate(self._inputs(places[first : first + per_gather]), first):
-                sizes = [each[step] for each in self._sizes]
-                is_even = min(sizes) == self._widths[step]
-                yield StackedBatch(inputs, targets[step], shares[step], None if is_even else sizes)
+        targets, shares = (torch.split(each, self._lengths) for each in ordered[1:])
+        per_gather = max(1, GATHERED_BYTES // max(1, self._lengths[0] * self.portions[0].inputs.row_bytes))
+        start = 0
+        for first in range(0, len(self._widths), per_gather):
+            widths = self._widths[first : first + per_gather]
+            places = ordered.places[start : start + len(self.portions) * sum(widths)]
+            start += len(places)
+            for step, inputs in enumerate(self._inputs(places, widths), first):
+                yield StackedBatch(inputs, targets[step], shares[step], self._uneven[step])
 
     def in_order(self) -> Iterator[Tensor]:
-        """Yield the inputs of all rows as they come, [members, some rows, ...], as many as memory allows."""
-        members, rows = self.as_they_come.places.shape
-        size = max(1, min(_MOST_ROWS, GATHERED_BYTES // max(1, members * self.portions[0].inputs.row_bytes)))
-        for first in range(0, rows, size):
-            yield from self._inputs([self.as_they_come.places[:, first : first + size]])
+        """Yield the inputs of rows in one batch as they come, [members, some rows, ...], as memory allows."""
+        places = self.as_they_come.places.reshape(len(self.portions), -1)
+        size = max(1, GATHERED_BYTES // max(1, len(places) * self.portions[0].inputs.row_bytes))
+        for first in range(0, places.shape[1], size):
+            some = places[:, first : first + size]
+            yield from self._inputs(some.reshape(-1), [some.shape[1]])
 
-    def _inputs(self, places: Sequence[NDArray[np.int64]]) -> Iterator[Tensor]:
+    def mean_losses(self, losses: Tensor, ordered: Ordered) -> list[float]:
+        """Return each member's loss, the mean over its batches, from the loss of each row, float[all]."""
+        return self._sums(losses * ordered.shares * self._batch_shares)
+
+    def means(self, values: Tensor) -> list[float]:
+        """Return each member's mean over its rows of values, float[all]."""
+        counts = [sum(each) for each in self._sizes]
+        return [total / count for total, count in zip(self._sums(values * self._mask), counts, strict=True)]
+
+    def _sums(self, values: Tensor) -> list[float]:
+        totals = torch.zeros(len(self.portions), dtype=torch.float64, device=self._device)
+        sums: list[float] = totals.index_add_(0, self._members, values.double()).tolist()
+        return sums
+
+    def _inputs(self, places: NDArray[np.int64], widths: list[int]) -> Iterator[Tensor]:
         """Yield the inputs of some batches, gathered at once."""
-        rows = [np.take_along_axis(self._rows, each, axis=1) for each in places]
+        rows, members = self._rows[places], len(self.portions)
+        lengths = [members * width for width in widths]
         if self._is_shared:
-            gathered = self.portions[0].inputs.at(np.concatenate([each.reshape(-1) for each in rows]))
+            gathered = self.portions[0].inputs.at(rows)
             assert isinstance(gathered, Tensor)
-            for part, each in zip(torch.split(gathered, [each.size for each in rows]), rows, strict=True):
-                yield part.view(*each.shape, *part.shape[1:])
-        else:
-            of_members = [portion.inputs.at(each) for portion, each in zip(self.portions, np.hstack(rows), strict=True)]
-            stacked = torch.stack([each for each in of_members if isinstance(each, Tensor)])
-            yield from torch.split(stacked, [each.shape[1] for each in rows], dim=1)
+            for part in torch.split(gathered, lengths):
+                yield part.view(members, -1, *part.shape[1:])
+            return
+        by_step = [each.reshape(members, -1) for each in np.split(rows, np.cumsum(lengths[:-1]))]
+        of_members = [each.inputs.at(own) for each, own in zip(self.portions, np.hstack(by_step), strict=True)]
+        yield from torch.split(torch.stack([each for each in of_members if isinstance(each, Tensor)]), widths, dim=1)
+
+    def _laid_out(self, of_members: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        """Return values of each member's rows in the order of steps, [all]; 0 for padding."""
+        return np.concatenate([_padded(each, sum(self._widths)) for each in of_members])[self._layout]
 
     def _shares_of(self, weights: Tensor) -> Tensor:
-        parts = torch.split(weights, self._widths, dim=1)
-        return torch.cat([part / part.sum(dim=1, keepdim=True).clamp_min(NO_WEIGHT) for part in parts], dim=1)
+        """Return the share of each row in its member's mean over the batch from its weight, float[all]."""
+        parts = [each.view(len(self.portions), -1) for each in torch.split(weights, self._lengths)]
+        return torch.cat([(each / each.sum(dim=1, keepdim=True).clamp_min(NO_WEIGHT)).flatten() for each in parts])
+
+
+def _by_step(values: NDArray[Any], widths: list[int]) -> NDArray[Any]:
+    """Return what lies beside each other, [members, rows], step by step behind each other, [all]."""
+    return np.concatenate([each.reshape(-1) for each in np.split(values, np.cumsum(widths[:-1]), axis=1)])
 
 
 def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:
