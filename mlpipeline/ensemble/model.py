@@ -149,7 +149,7 @@ class EnsembleModel(Model):
         Args:
             version: its name, as the script has it, without that of a member.
             folder: of the ensemble, as `outputs/model_ckpts/<script>-<version>`.
-        Raises: VersionError, EnsembleError: there is no such version; the ensemble is not finished, or its members
+        Raises: EnsembleError: there is no such version; the ensemble is not finished, or its members
             have been trained anew since, or on other data than those that the loader gives now.
         """
         chosen = self._first_member(version)

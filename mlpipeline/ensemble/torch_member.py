@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _SAMPLE = 2_000  # training images that an augmentation's statistics are computed from
 _PROBED = 2  # rows that the outputs are looked at with
 # below so many multiplications a step, a second thread costs more than it gives, and sums depend on the number of cores
-_SMALL_STEP = 2**24
+_SMALL_STEP = 2**25
 _NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 _WEIGHTED = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 

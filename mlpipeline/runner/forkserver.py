@@ -40,6 +40,7 @@ PULLED_IN_LATE = {
     "torch": ("torch._dynamo", "torch.utils.data"),
     "numpy": ("numpy.random", "threadpoolctl"),
     "mlpipeline.ensemble": ("sklearn.model_selection", "scipy.stats", "numpy.random", "altair", "vl_convert"),
+    "mlpipeline.ensemble:KerasTrainer": ("mlpipeline.ensemble.keras_loaded", "torch._dynamo"),
     "mlpipeline.dataflow": ("pandas", "numpy.random", "mlpipeline.dataflow.drawing"),
     "mlpipeline.pytorch": ("torch._dynamo", "numpy.random", "numpy.ctypeslib", "pandas", "threadpoolctl"),
 }
@@ -175,7 +176,8 @@ def preload(modules: list[str]) -> dict[str, str]:
         top = name.partition(":")[0].partition(".")[0]
         if not is_library(top):
             continue
-        late = PULLED_IN_LATE.get(name.partition(":")[0], PULLED_IN_LATE.get(top, ()))
+        keys = (name, name.partition(":")[0], top)
+        late = next((PULLED_IN_LATE[key] for key in keys if key in PULLED_IN_LATE), ())
         for wanted in (name, *late):
             try:
                 child.import_library(wanted)

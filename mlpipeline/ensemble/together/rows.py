@@ -133,7 +133,7 @@ class StackedRows:
 
     def _laid_out(self, of_members: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """Return values of each member's rows in the order of steps, [all]; 0 for padding."""
-        return np.concatenate([_padded(each, sum(self._widths)) for each in of_members])[self._layout]
+        return np.asarray(np.concatenate([_padded(each, sum(self._widths)) for each in of_members])[self._layout])
 
     def _shares_of(self, weights: Tensor) -> Tensor:
         """Return the share of each row in its member's mean over the batch from its weight, float[all]."""
