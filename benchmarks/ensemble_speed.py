@@ -109,7 +109,7 @@ def import_seconds() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="one round")
-    rounds = 1 if parser.parse_args().quick else 7
+    rounds = 1 if parser.parse_args().quick else 3
     torch.set_num_threads(1)  # a second one only costs time on networks of this size
     compare(Folds(2), 2, 1, "")  # warms up
     rows = [

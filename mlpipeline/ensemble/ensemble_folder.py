@@ -134,7 +134,7 @@ class EnsembleFolder:
             "plan.json": result.splits.to_json(),
             "history.csv": history_csv(result),
             "stats.txt": statistics_text(result, title),
-            "folds.png": folds_picture(result, title),
+            "folds.png": None if result.work.is_trial else folds_picture(result, title),  # it takes half a second
             **{_FILES[name]: packed_npy(array) for name, array in _arrays(result, test).items()},
         }
         try:

@@ -31,6 +31,14 @@ def convolutional() -> nn.Module:
     )  # fmt: skip
 
 
+def wide() -> nn.Module:
+    """Channels in whole blocks, which are convolved in groups."""
+    return nn.Sequential(
+        nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Dropout(0.2), nn.AvgPool2d(2),
+        nn.Conv2d(16, 16, 3, groups=2), nn.BatchNorm2d(16), nn.GELU(), nn.Flatten(), nn.Linear(16, 10),
+    )  # fmt: skip
+
+
 class Residual(nn.Module):
     """What only torch.func can batch."""
 
@@ -69,7 +77,7 @@ def check_equal(at_once, alone, caplog):
             assert torch.allclose(one.model.state_dict()[name], weights, atol=1e-5)
 
 
-@pytest.mark.parametrize("build", [perceptron, normalized, convolutional, Residual])
+@pytest.mark.parametrize("build", [perceptron, normalized, convolutional, wide, Residual])
 def test_networks_equal_those_trained_alone(build, caplog):
     check_equal(*both(build), caplog)
 
@@ -80,6 +88,8 @@ def test_networks_equal_those_trained_alone(build, caplog):
         lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-3),
         lambda p: torch.optim.RMSprop(p, lr=0.003),
         lambda p: torch.optim.Adam(p, lr=0.01),
+        lambda p: torch.optim.Adagrad(p, lr=0.01),  # has a state before its first step
+        lambda p: torch.optim.SGD([{"params": p[:2], "lr": 0.3}, {"params": p[2:]}], lr=0.1),
     ],
 )
 def test_optimizers_equal_those_of_one_network(optimizer, caplog):
@@ -119,6 +129,7 @@ def test_rows_that_are_prepared_for_each_member(caplog):
     [
         (Drawing, None, "random"),
         (perceptron, lambda p: torch.optim.Adafactor(p), "Adafactor"),
+        (perceptron, lambda p: torch.optim.SGD([each for each in p if each.ndim == 2], 0.1), "by their shape"),
     ],
 )
 def test_what_cannot_be_batched_is_trained_one_after_the_other_and_says_why(build, optimizer, why, caplog):
@@ -144,3 +155,17 @@ def test_large_networks_are_trained_one_after_the_other_unless_it_is_insisted_on
     assert [
         record.getMessage().count("large enough alone") for record in caplog.records if "at once" in record.msg
     ] == [1]
+
+
+def test_convolutions_outside_a_chain_are_trained_one_after_the_other(caplog):
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = convolutional()
+
+        def forward(self, rows):
+            return self.inner(rows)
+
+    caplog.set_level("INFO")
+    Ensemble(TorchTrainer(Wrapped, epochs=1), 2).fit(X, Y)
+    assert "in no plain chain" in caplog.text

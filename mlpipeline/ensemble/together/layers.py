@@ -124,15 +124,19 @@ def _has_hooks(module: nn.Module) -> bool:
     return any(getattr(module, name) for name in vars(module) if name.endswith("_hooks"))
 
 
-def _read(module: nn.Module, names: dict[int, str]) -> Layer | None:
+def _read(module: Any, names: dict[int, str]) -> Layer | None:
     """Return what a layer does to a stack; None for a layer or a setting that is not known."""
     kind = type(module)
     if kind in _ELEMENTWISE:
         return lambda flow, context: Flow(module.forward(flow.values), flow.members, flow.is_folded)
     if kind in _POOLING and not getattr(module, "return_indices", False):
         return lambda flow, context: Flow(module(flow.folded()), flow.members, True)
-    if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
+    if kind is nn.Flatten and (module.start_dim, module.end_dim) == (1, -1):
         return lambda flow, context: Flow(flow.stacked().flatten(2), flow.members, False)
+    if kind is nn.Unflatten and module.dim == 1:
+        return lambda flow, context: Flow(
+            torch.unflatten(flow.stacked(), 2, module.unflattened_size), flow.members, False
+        )
     if kind is nn.Linear:
         return _linear(module, names)
     if kind in _CONVOLUTIONS and module.padding_mode == "zeros":
@@ -140,7 +144,7 @@ def _read(module: nn.Module, names: dict[int, str]) -> Layer | None:
     if kind in _NORMALIZATIONS and module.track_running_stats and module.momentum is not None:
         return _normalization(module, names)
     if kind is nn.Dropout:
-        return _dropout(module.p)  # type: ignore[arg-type]
+        return _dropout(module.p)
     return None
 
 
