@@ -137,6 +137,12 @@ def test_training_that_diverges_names_member_and_epoch():
         fitted(wild, y=X[:, 0] * 3.0)
 
 
+def test_a_last_batch_of_one_row_joins_the_one_before_it():
+    normalized = TorchTrainer(lambda: nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3)), epochs=1)
+    (member,) = fitted(normalized, plan=[(np.arange(65), np.arange(65, 150))]).members
+    assert member.model[0].num_batches_tracked == 2
+
+
 @pytest.mark.parametrize("build", [nn.Linear(4, 3), "network", None])
 def test_build_is_a_function(build):
     with pytest.raises(EnsembleError, match="build must be a function"):
