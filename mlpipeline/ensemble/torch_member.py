@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -24,7 +22,6 @@ from mlpipeline.ensemble.trainer import Assignment
 from mlpipeline.errors import EnsembleError, ScriptError
 from mlpipeline.pytorch.advice import doubled_activation
 from mlpipeline.pytorch.placement import Placement, choose_placement
-from mlpipeline.pytorch.random_states import RandomStates
 
 if TYPE_CHECKING:
     from mlpipeline.ensemble.torch_trainer import TorchTrainer
@@ -100,34 +97,6 @@ class TorchMember:
         return self.network.eval()
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Seed all generators inside; afterwards those of Python, NumPy and torch are as they were before."""
-    states = RandomStates()
-    numbers, tensors = states.capture()
-    try:
-        random.seed(seed)
-        np.random.seed(seed % 2**32)
-        torch.default_generator.manual_seed(seed)
-        if torch.cuda.is_available():
-            torch.cuda.manual_seed_all(seed)
-        yield
-    finally:
-        states.restore(numbers, tensors)
-
-
-@contextmanager
-def one_thread(is_wanted: bool) -> Iterator[None]:
-    """Compute on one thread inside, where it is wanted."""
-    before = torch.get_num_threads()
-    if is_wanted:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def find_placement(device: str | None) -> Placement:
     """Return where networks are trained, in float32; images are laid out with their channels innermost.
 
@@ -162,13 +131,14 @@ def make_ready(trainer: TorchTrainer, assignment: Assignment, known: dict[int, I
     network, placement = build_network(trainer), find_placement(trainer.device)
     if assignment.initial is not None:
         network.load_state_dict(assignment.initial.model.state_dict())
-    network = placement.place(network)
+    network = network.to(placement.device)
     known = {} if known is None else known
     inputs = _inputs_of(assignment.train, known, network, placement)
     rows = _rows_of(assignment.train)
     statistics = _augmentation_statistics(trainer, assignment, inputs, rows)
     change = prediction_change(trainer, statistics, assignment.seed)
     outputs, multiplications = _probed(network, inputs.at(rows[:_PROBED], change), len(rows[:_PROBED]))
+    network = placement.place(network)  # not before its lazy layers know their shapes
     assert assignment.train.y is not None
     objective = choose_objective(trainer.loss, assignment.targets, outputs.shape[1], assignment.train.y)
     _check_weights(objective, assignment)

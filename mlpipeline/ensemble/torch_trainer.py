@@ -20,22 +20,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_file, load_model, save_model
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from mlpipeline.ensemble.observations import count_rows
 from mlpipeline.ensemble.torch_inputs import Inputs, keeps_whole_numbers
 from mlpipeline.ensemble.torch_loop import drawing_seed, train_alone
-from mlpipeline.ensemble.torch_member import (
-    build_network,
-    find_placement,
-    forward,
-    make_ready,
-    one_thread,
-    prediction_change,
-    seeded,
-)
+from mlpipeline.ensemble.torch_member import build_network, find_placement, forward, make_ready, prediction_change
 from mlpipeline.ensemble.torch_objective import probabilities, scale_from
+from mlpipeline.ensemble.torch_state import one_thread, seeded
 from mlpipeline.ensemble.trainer import Assignment, Fitted
 from mlpipeline.errors import EnsembleError
 
@@ -174,7 +168,10 @@ class TorchTrainer:
         with seeded(0):
             network = build_network(self)
         try:
-            load_model(network, str(path))
+            if any(is_lazy(values) for values in (*network.parameters(), *network.buffers())):
+                network.load_state_dict(load_file(str(path)))  # load_model asks for shapes, which are not known yet
+            else:
+                load_model(network, str(path))
         except FileNotFoundError:
             raise EnsembleError(f"there are no weights at {path}") from None
         except SafetensorError as error:

@@ -137,6 +137,13 @@ def test_training_that_diverges_names_member_and_epoch():
         fitted(wild, y=X[:, 0] * 3.0)
 
 
+def test_lazy_layers_learn_their_shapes_from_the_rows_and_are_loaded_again(tmp_path):
+    lazy = TorchTrainer(lambda: nn.Sequential(nn.LazyLinear(8), nn.ReLU(), nn.LazyLinear(3)), epochs=1)
+    model = fitted(lazy).members[0].fitted
+    lazy.save(model, tmp_path / "lazy.safetensors")
+    assert torch.equal(lazy.load(tmp_path / "lazy.safetensors")[0].weight, model.model[0].weight)
+
+
 def test_a_last_batch_of_one_row_joins_the_one_before_it():
     normalized = TorchTrainer(lambda: nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 3)), epochs=1)
     (member,) = fitted(normalized, plan=[(np.arange(65), np.arange(65, 150))]).members

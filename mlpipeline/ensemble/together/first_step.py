@@ -13,7 +13,8 @@ from mlpipeline.ensemble.order import epoch_order
 from mlpipeline.ensemble.together.loop import Group, stack_stepper, stacked_step
 from mlpipeline.ensemble.together.rows import StackedRows
 from mlpipeline.ensemble.torch_loop import make_stepper
-from mlpipeline.ensemble.torch_member import TorchMember, forward, seeded
+from mlpipeline.ensemble.torch_member import TorchMember, forward
+from mlpipeline.ensemble.torch_state import seeded
 
 if TYPE_CHECKING:
     from mlpipeline.ensemble.torch_trainer import TorchTrainer

@@ -29,7 +29,8 @@ from mlpipeline.ensemble.together.vectorized import Vectorized
 from mlpipeline.ensemble.together.worth import why_not_worth
 from mlpipeline.ensemble.torch_inputs import Inputs
 from mlpipeline.ensemble.torch_loop import batch_sizes
-from mlpipeline.ensemble.torch_member import TorchMember, make_ready, one_thread, seeded
+from mlpipeline.ensemble.torch_member import TorchMember, make_ready
+from mlpipeline.ensemble.torch_state import one_thread, seeded
 from mlpipeline.ensemble.trainer import Assignment, Fitted
 from mlpipeline.errors import EnsembleError
 
