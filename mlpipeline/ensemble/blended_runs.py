@@ -23,9 +23,8 @@ from mlpipeline.ensemble.ensemble_folder import (
     SUMMARY_FILE,
     EnsembleFolder,
     FinishedEnsemble,
-    packed_npy,
 )
-from mlpipeline.ensemble.member_files import cannot_write
+from mlpipeline.ensemble.member_files import cannot_write, packed_npy
 from mlpipeline.ensemble.scores import read_metric
 from mlpipeline.ensemble.targets import read_targets
 from mlpipeline.errors import EnsembleError

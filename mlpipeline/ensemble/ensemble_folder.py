@@ -6,7 +6,6 @@ EnsembleFolder.read       what they are blended from
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from mlpipeline.ensemble.member_files import cannot_write
+from mlpipeline.ensemble.member_files import cannot_write, packed_npy
 from mlpipeline.ensemble.observations import Observations, digest
 from mlpipeline.ensemble.picture import folds_picture
 from mlpipeline.ensemble.result import EnsembleResult
@@ -191,13 +190,6 @@ def plain_ids(ids: Any) -> NDArray[Any]:
     if array.ndim != 1 or array.dtype == object:
         raise EnsembleError(f"ids must be numbers or texts, one for each row, but got {array.dtype} {array.shape}")
     return array
-
-
-def packed_npy(array: NDArray[Any]) -> bytes:
-    """Return an array as the content of an npy file."""
-    packed = io.BytesIO()
-    np.save(packed, array, allow_pickle=False)
-    return packed.getvalue()
 
 
 def _read_npy(path: Path) -> NDArray[Any] | None:

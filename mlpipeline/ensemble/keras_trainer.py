@@ -36,7 +36,6 @@ from mlpipeline.errors import EnsembleError
 if TYPE_CHECKING:
     from mlpipeline.ensemble.augmentation import Augmentation, Trio
 
-_SAMPLE = 2_000  # training images that an augmentation's statistics are computed from
 _ADVICE = (
     "decorate your own layers, losses and functions with @keras.saving.register_keras_serializable() and import "
     "them before loading"
@@ -239,7 +238,9 @@ class KerasTrainer:
             return {}
         train = assignment.train
         rows = np.arange(len(train)) if train.rows is None else np.asarray(train.rows)
-        chosen = np.random.default_rng(assignment.seed).permutation(len(rows))[:_SAMPLE]
+        from mlpipeline.ensemble.augmentation.reading import sampled
+
+        chosen = sampled(len(rows), assignment.seed)
         return trio.fit(read_inputs(as_readable(train.source), np.sort(rows[chosen])))
 
     def _change(self, kind: str, statistics: Mapping[str, NDArray[Any]]) -> Change | None:

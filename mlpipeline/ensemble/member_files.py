@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpipeline.ensemble.identity import DATA, Identity, differences, identity_of
 from mlpipeline.ensemble.member import Member, Work, preparation_of
@@ -248,3 +249,10 @@ def cannot_write(path: Path, error: OSError) -> EnsembleError:
         f"{path} cannot be written: {error.strerror or error}; make room or mend the permissions, then go on with "
         "resume=True"
     )
+
+
+def packed_npy(array: NDArray[Any]) -> bytes:
+    """Return an array as the content of an npy file."""
+    packed = io.BytesIO()
+    np.save(packed, array, allow_pickle=False)
+    return packed.getvalue()

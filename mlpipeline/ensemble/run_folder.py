@@ -11,20 +11,17 @@ RunFolder.finish          predictions, history, statistics, picture
 
 from __future__ import annotations
 
-import io
 import json
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from mlpipeline.ensemble.identity import Identity, differences
 from mlpipeline.ensemble.member import Member, Work
-from mlpipeline.ensemble.member_files import MemberFiles, cannot_write
+from mlpipeline.ensemble.member_files import MemberFiles, cannot_write, packed_npy
 from mlpipeline.ensemble.picture import folds_picture
 from mlpipeline.ensemble.result import EnsembleResult
 from mlpipeline.ensemble.splits import Splits
@@ -122,9 +119,9 @@ class RunFolder:
         """Write what the members give together. Raises: EnsembleError: there is no room, or no permission."""
         if self.files is None:
             return
-        self._write("oof_train.npy", _npy(result.oof))
+        self._write("oof_train.npy", packed_npy(result.oof))
         if result.test is not None:
-            self._write("oof_test.npy", _npy(result.test))
+            self._write("oof_test.npy", packed_npy(result.test))
         if self.keeping.history:
             self._write("history.csv", history_csv(result))
             self._write("folds.png", folds_picture(result, self.files.run))
@@ -232,9 +229,3 @@ def _write(path: Path, content: bytes | str) -> None:
         replace_file(path, content, synced=True)
     except OSError as error:
         raise cannot_write(path, error) from error
-
-
-def _npy(array: NDArray[Any]) -> bytes:
-    packed = io.BytesIO()
-    np.save(packed, array, allow_pickle=False)
-    return packed.getvalue()

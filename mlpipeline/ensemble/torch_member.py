@@ -26,7 +26,6 @@ from mlpipeline.pytorch.placement import Placement, choose_placement
 if TYPE_CHECKING:
     from mlpipeline.ensemble.torch_trainer import TorchTrainer
 
-_SAMPLE = 2_000  # training images that an augmentation's statistics are computed from
 _PROBED = 2  # rows that the outputs are looked at with
 # below so many multiplications a step, a second thread costs more than it gives, and sums depend on the number of cores
 _SMALL_STEP = 2**25
@@ -209,8 +208,10 @@ def _augmentation_statistics(
         return {}
     if inputs.is_named:
         raise EnsembleError("augmentation needs one array of images, but X holds arrays by name")
-    chosen = np.random.default_rng(assignment.seed).permutation(len(rows))[:_SAMPLE]
-    images = inputs.at(rows[np.sort(chosen)])
+    from mlpipeline.ensemble.augmentation.reading import sampled
+
+    chosen = sampled(len(rows), assignment.seed)
+    images = inputs.at(rows[chosen])
     assert isinstance(images, Tensor)
     return trainer.trio.fit(images.cpu().contiguous().numpy())
 

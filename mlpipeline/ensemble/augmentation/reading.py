@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from mlpipeline.ensemble.augmentation.base import CHANNELS_FIRST, CHANNELS_LAST, Augmentation, Identity
 from mlpipeline.errors import EnsembleError
 
+SAMPLE = 2_000
+"""Training images, at most, that statistics are computed from."""
+
 
 class Trio(NamedTuple):
     """The augmentations of training, validation and test images."""
@@ -28,6 +31,15 @@ class Trio(NamedTuple):
     def fit(self, images: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """Return the statistics of training images, float32[n, ...layout], that any of the three needs."""
         return {**self.test.fit(images), **self.valid.fit(images), **self.train.fit(images)}
+
+
+def sampled(row_count: int, seed: int) -> NDArray[np.int64]:
+    """Return which of a member's training images its statistics are computed from, in ascending order.
+
+    Args:
+        row_count: of the training images. seed: of the member.
+    """
+    return np.sort(np.random.default_rng(seed).permutation(row_count)[:SAMPLE])
 
 
 def read_augmentation(spec: Any, layout: str, name: str = "augmentation") -> Augmentation:
