@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import builtins
 import importlib.util
 import re
@@ -23,11 +22,11 @@ from mlpipeline.dataflow import explorers, io, layers, layertools
 from mlpipeline.dataflow.layer import StatefulLayer
 from mlpipeline.dataflow.onnx_export.exporting import CONVERTERS
 from mlpipeline.errors import DataError, PipelineError
+from tests.guides import run
 
 GUIDE = Path(__file__).parents[2] / "docs" / "dataflow.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
 BASES = {"Layer", "StatelessLayer", "StatefulLayer"}
-SHOWN = re.compile(r"  # -> (.*)$")
 
 
 class Block(NamedTuple):
@@ -49,28 +48,6 @@ def is_runnable(block: Block) -> bool:
         return False
     needs = block.remark.removeprefix("needs ").split()
     return all(importlib.util.find_spec(package) for package in needs)
-
-
-class Checking(ast.NodeTransformer):
-    """Turns `expression  # -> value` into `shown(expression, "value")`."""
-
-    def __init__(self, code: str) -> None:
-        lines = enumerate(code.splitlines(), start=1)
-        self.values = {number: found[1] for number, line in lines if (found := SHOWN.search(line))}
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
-        value = self.values.pop(node.end_lineno or 0, None)
-        if value is not None:
-            node.value = ast.Call(ast.Name("shown", ast.Load()), [node.value, ast.Constant(value)], [])
-        return node
-
-
-def run(block: Block, names: dict[str, Any]) -> None:
-    checking = Checking(block.content)
-    tree = ast.fix_missing_locations(checking.visit(ast.parse(block.content)))
-    assert not checking.values, f"{GUIDE.name}, from line {block.line}: no expression before {checking.values}"
-    ast.increment_lineno(tree, block.line - 1)
-    exec(compile(tree, GUIDE, "exec"), names)
 
 
 @pytest.fixture
@@ -101,7 +78,7 @@ def test_code_runs_from_top_to_bottom_and_shows_what_it_says(module: ModuleType)
         if block.language == "text":
             assert printed[-1].rstrip() == block.content.rstrip(), f"{GUIDE.name}:{block.line}"
         elif is_runnable(block):
-            run(block, vars(module))
+            run(GUIDE, block.line, block.content, vars(module))
             ran += 1
     assert ran > 10
 

@@ -24,12 +24,12 @@ from mlpipeline.ensemble.given_plans import GivenSplits
 from mlpipeline.ensemble.plans import Plan
 from mlpipeline.ensemble.result import EnsembleResult
 from mlpipeline.ensemble.scores import CLASS_METRICS, VALUE_METRICS
+from tests.guides import run
 from tests.support import Folder
 
 REPOSITORY = Path(__file__).parents[2]
 GUIDE = REPOSITORY / "docs" / "ensemble.md"
 TEXT = GUIDE.read_text(encoding="utf-8")
-SHOWN = re.compile(r"  # -> (.*)$")
 RETURNED = {"Blend", "EnsembleResult", "LeakReport", "Metric", "Split", "Splits", "StackResult"}  # what is given back
 
 
@@ -43,28 +43,6 @@ class Block(NamedTuple):
 def blocks(language: str) -> Iterator[Block]:
     for found in re.finditer(rf"^```{language}\n((?:.*\n)*?)```$", TEXT, flags=re.MULTILINE):
         yield Block(TEXT[: found.start()].count("\n") + 2, found[1])
-
-
-class Checking(ast.NodeTransformer):
-    """Turns `expression  # -> value` into `shown(expression, "value")`."""
-
-    def __init__(self, code: str) -> None:
-        lines = enumerate(code.splitlines(), start=1)
-        self.values = {number: found[1] for number, line in lines if (found := SHOWN.search(line))}
-
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr:
-        value = self.values.pop(node.end_lineno or 0, None)
-        if value is not None:
-            node.value = ast.Call(ast.Name("shown", ast.Load()), [node.value, ast.Constant(value)], [])
-        return node
-
-
-def run(block: Block, names: dict[str, Any]) -> None:
-    checking = Checking(block.content)
-    tree = ast.fix_missing_locations(checking.visit(ast.parse(block.content)))
-    assert not checking.values, f"{GUIDE.name}, from line {block.line}: no expression before {checking.values}"
-    ast.increment_lineno(tree, block.line - 1)
-    exec(compile(tree, GUIDE, "exec"), names)
 
 
 @pytest.fixture
@@ -95,7 +73,7 @@ def test_code_runs_from_top_to_bottom_and_shows_what_it_says(module: ModuleType)
     vars(module).update(__builtins__=builtins, print=lambda value: value, shown=shown)
     pieces = list(blocks("python"))
     for block in pieces:
-        run(block, vars(module))
+        run(GUIDE, block.line, block.content, vars(module))
     assert len(pieces) > 10
     left = {path.name for path in Path("checkpoints/bayes").glob("[!.]*")}
     known = first_cells("file in `").replace("<run>", "bayes").replace(".keras", ".skops")
