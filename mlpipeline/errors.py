@@ -48,6 +48,14 @@ class EnsembleError(MlpError):
     """A bag or fold cannot be planned, trained or put together from what was given."""
 
 
+class ReportError(MlpError):
+    """What is to be shown is not recorded, or cannot be shown as it was asked for."""
+
+
+class SearchError(MlpError):
+    """A search over parameters is described, or goes on, in a way that cannot work."""
+
+
 class StorageError(MlpError):
     """The outputs of a pipeline cannot be stored or looked up."""
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mlpipeline.errors import MetricError, did_you_mean
+from mlpipeline.reporting import tell
 from mlpipeline.scripting import log
 
 
@@ -141,6 +142,15 @@ class MetricContainer(Mapping[str, Metric]):
         """Return each metric's average over this epoch or, where it has just ended, the last one."""
         return {name: metric.latest() for name, metric in self._metrics.items()}
 
+    def report(self, step: int, total: int | None = None) -> None:
+        """Tell how far the work is, and each metric's running average at this moment; costs microseconds.
+
+        Args:
+            step: batches done.
+            total: batches in all.
+        """
+        tell(int(step), None if total is None else int(total), {name: item.avg() for name, item in self.items()})
+
     def log_metrics(
         self,
         metrics: Sequence[str] | None = None,
@@ -160,7 +170,7 @@ class MetricContainer(Mapping[str, Metric]):
             items_per_row: how many stand in one logged line.
             charachters_per_row: how long a logged line is at most.
             name_prefix: set before each name.
-            step: the step that the numbers belong to, named first.
+            step: the step that the numbers belong to, named first; with one they enter the run's curves too.
 
         Returns: all rows as one line.
         """
@@ -170,6 +180,7 @@ class MetricContainer(Mapping[str, Metric]):
         items = [f"{name_prefix}{name}: {value:.4f}    " for name, value in averages.items()]
         if step is not None:
             items.insert(0, f"step: {step}    ")
+            tell(step, None, {f"{name_prefix}{name}": value for name, value in averages.items()})
         rows = _rows(items, items_per_row, charachters_per_row)
         for row in rows:
             log(row, log_to_file=log_to_file)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+from mlpipeline import artifacts
 from mlpipeline.errors import MetricError, ScriptError
+from mlpipeline.reporting import tell
 from mlpipeline.scripting import log
 from mlpipeline.versions import ExecutionModeKeys, Version, Versions
-
-Reporter = Callable[[int, int | None, Mapping[str, float]], None]
 
 
 class _Summary:
@@ -63,8 +64,9 @@ class Model(_Summary):
     reset_steps = False
     _agent = "Model"
     _version: Version | None = None
-    _reporter: Reporter | None = None
-    _source_digest = ""  # of the script and its modules; set by the runner
+    # set by the runner
+    _source_digest = ""  # of the script and its modules
+    _artifacts_folder: Path | None = None
 
     def __init__(self, versions: Versions, allow_delete_model_dir: bool = False, reset_steps: bool = False) -> None:
         if not isinstance(versions, Versions):
@@ -114,12 +116,45 @@ class Model(_Summary):
             **metrics: numbers by name.
         Raises: MetricError: a value is not a number.
         """
-        if self._reporter is not None:
-            self._reporter(
-                int(step),
-                None if total is None else int(total),
-                {name: _number(name, value) for name, value in metrics.items()},
-            )
+        numbers = {name: _number(name, value) for name, value in metrics.items()}
+        tell(int(step), None if total is None else int(total), numbers)
+
+    def save_figure(self, name: str, figure: Any) -> Path:
+        """Keep a figure of Matplotlib, Plotly or Altair, or an image of Pillow, with this run; return the file.
+
+        It lies in `artifacts/<run>/` of the model directory, and reports show it.
+
+        Args:
+            name: of the file, without its ending.
+            figure: what to keep; Plotly's as JSON, the others as PNG.
+        Raises: ScriptError: the name cannot be one of a file, or the figure is of another kind, or nothing runs.
+        """
+        return artifacts.save_figure(self._artifacts(), name, figure)
+
+    def save_table(self, name: str, table: Any) -> Path:
+        """Keep a data frame, or whatever pandas makes one of, with this run as CSV; return the file.
+
+        Raises: ScriptError: the name cannot be one of a file, pandas makes no table of it, or nothing runs.
+        """
+        return artifacts.save_table(self._artifacts(), name, table)
+
+    def save_predictions(self, y_true: Any, y_pred: Any, ids: Sequence[Any] | None = None, name: str = "test") -> Path:
+        """Keep true values and predictions with this run; reports draw a confusion matrix or residuals of them.
+
+        Args:
+            y_true: labels or values [n], or values [n, k].
+            y_pred: the same; or, for labels, probabilities [n, classes] in the order of the sorted labels.
+            ids: of the observations; their numbers from 0 where None.
+            name: tells several apart.
+        Returns: the file, `artifacts/<run>/<name>.predictions.csv` in the model directory.
+        Raises: ScriptError: the lengths or shapes do not fit, the name cannot be one of a file, or nothing runs.
+        """
+        return artifacts.save_predictions(self._artifacts(), y_true, y_pred, ids, name)
+
+    def _artifacts(self) -> Path:
+        if self._artifacts_folder is None:
+            raise ScriptError("figures, tables and predictions are kept with a run, and this model is in none")
+        return self._artifacts_folder
 
 
 class DataLoader(_Summary):

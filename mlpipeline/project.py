@@ -14,7 +14,10 @@ from mlpipeline.files import config_lines, parse_config
 CONFIG_FILE = "mlp.config"
 RESULT_FILE = ".mlp-result.json"
 PROGRESS_FILE = ".mlp-progress.json"
-_KEYS = ("models_dir", "outputs_dir")
+METRICS_FILE = "metrics.jsonl"
+ARTIFACTS_FOLDER = "artifacts"
+_KEYS = {"MLP": ("models_dir", "outputs_dir"), "TRACKING": ("mlflow_uri",), "NOTIFY": ("command",)}
+_EXAMPLES = {"mlflow_uri": "sqlite:///outputs/mlflow.db", "command": "notify-send finished"}
 _LONGEST_NAME_BYTES = 200
 
 
@@ -26,12 +29,16 @@ class Project:
         root: the project folder, absolute; runs have it as working directory.
         models_dir, outputs_dir: absolute.
         host: this machine's name, as it stands in file names.
+        mlflow_uri: where runs are tracked too, relative to the root; empty for nowhere. It may hold a password.
+        notify_command: a shell command that gets each record that ends, as JSON on standard input; empty for none.
     """
 
     root: Path
     models_dir: Path
     outputs_dir: Path
     host: str
+    mlflow_uri: str = ""
+    notify_command: str = ""
 
     @property
     def log_file(self) -> Path:
@@ -48,6 +55,11 @@ class Project:
     @property
     def status_file(self) -> Path:
         return self.outputs_dir / f"status-{self.host}.json"
+
+    @property
+    def index_file(self) -> Path:
+        """What `reports` has read of the journals; it may be deleted at any time."""
+        return self.outputs_dir / f".index-{self.host}.sqlite"
 
     @property
     def model_ckpts_dir(self) -> Path:
@@ -125,6 +137,8 @@ def load_project(root: Path) -> Project:
         models_dir=_folder(root, settings, "models_dir", "models"),
         outputs_dir=_folder(root, settings, "outputs_dir", "outputs"),
         host=re.sub(r"[^\w.-]", "_", socket.gethostname()) or "localhost",
+        mlflow_uri=settings.get("mlflow_uri", ""),
+        notify_command=settings.get("command", ""),
     )
 
 
@@ -146,13 +160,16 @@ def _settings(path: Path) -> dict[str, str]:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     parser = parse_config(text, path.name)
     for line, section, key in config_lines(text):
-        if section != "MLP":
-            raise ConfigError(f"{path.name} line {line}: expected the section [MLP], but got [{section}]")
-        if key and key not in _KEYS:
-            raise ConfigError(f"{path.name} line {line}: {key} is not a key of [MLP]{did_you_mean(key, _KEYS)}")
-        if key and not parser["MLP"].get(key):
-            raise ConfigError(f"{path.name} line {line}: {key} needs a folder, as in `{key} = models`")
-    return dict(parser["MLP"]) if parser.has_section("MLP") else {}
+        if section not in _KEYS:
+            expected = f"expected the section {' or '.join(f'[{name}]' for name in _KEYS)}, but got [{section}]"
+            raise ConfigError(f"{path.name} line {line}: {expected}")
+        known = _KEYS[section]
+        if key and key not in known:
+            raise ConfigError(f"{path.name} line {line}: {key} is not a key of [{section}]{did_you_mean(key, known)}")
+        if key and not parser[section].get(key):
+            example = _EXAMPLES.get(key, "models")
+            raise ConfigError(f"{path.name} line {line}: {key} needs a value, as in `{key} = {example}`")
+    return {key: value for section in parser.sections() for key, value in parser[section].items()}
 
 
 def _folder(root: Path, settings: dict[str, str], key: str, default: str) -> Path:

@@ -31,17 +31,25 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _ABSENT: dict[str, Any] = {"started": "", "ended": "", "seconds": 0.0, "metrics": {}, "model_dir": ""}
 _LONGEST_ERROR = 16_000
+FORMAT = 1
+"""Of the journal's lines, which name it only where it is another."""
 _OWN_KEYS = ("event", "run_id", "script", "version", "status", "fingerprint")
 
 
 class Status(StrEnum):
-    """How a run ended. Only SUCCEEDED counts as done."""
+    """How a run ended. Only SUCCEEDED and, of a search, PRUNED count as done."""
 
     SUCCEEDED = "SUCCEEDED"
     FAILED = "FAILED"  # the script raised, or could not be loaded
     CRASHED = "CRASHED"  # the process died without an answer
     TIMED_OUT = "TIMED_OUT"
     INTERRUPTED = "INTERRUPTED"
+    PRUNED = "PRUNED"  # a trial of a search that was given up early; its search needs no more of it
+
+    @property
+    def is_done(self) -> bool:
+        """Whether a version that ended so needs no further run."""
+        return self in (Status.SUCCEEDED, Status.PRUNED)
 
     @property
     def can_resume(self) -> bool:
@@ -155,7 +163,7 @@ class Result(_Json):
             "libraries": self.libraries,
         }
         failure = {"error_summary": self.error_summary, "error": self.error[-_LONGEST_ERROR:]}
-        return kept if self.status == Status.SUCCEEDED else {**kept, **failure}
+        return kept if Status(self.status).is_done else {**kept, **failure}
 
 
 @dataclass(frozen=True)
@@ -190,6 +198,9 @@ class Record:
             values = json.loads(line)
         except (ValueError, RecursionError):
             raise RecordError("expected a record in JSON") from None
+        if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+            newer = f"is of format {str(values['format'])[:20]}, and this mlpipeline knows {FORMAT}"
+            raise RecordError(f"the record {newer}; a newer mlpipeline may read it")
         for name, kinds in _KINDS.items():
             if not isinstance(values, dict) or not isinstance(values.get(name, _ABSENT.get(name)), kinds):
                 raise RecordError(f"expected a record, but {name} is missing or of a wrong kind")

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import Folder
+from mlpipeline.reporting import listen
+from tests.support import Folder, Report
 
 
 @pytest.fixture
@@ -15,3 +16,12 @@ def folder(tmp_path: Path) -> Iterator[Folder]:
     made = Folder(tmp_path)
     yield made
     made.close()
+
+
+@pytest.fixture
+def told() -> Iterator[list[Report]]:
+    """What models report in this process: step, total and metrics."""
+    reports: list[Report] = []
+    listen(lambda *report: reports.append(report))
+    yield reports
+    listen()

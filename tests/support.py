@@ -9,7 +9,7 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from mlpipeline.project import Project, load_project
 
 DEADLINE_SECONDS = 60.0
+Report = tuple[int, int | None, Mapping[str, float]]
 
 SCRIPT = Template("""
 import ctypes, os, signal, sys, time

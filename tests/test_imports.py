@@ -15,17 +15,24 @@ GROUND = {
     "errors": set(),
     "files": {"errors"},
     "records": {"errors"},
+    "journal": set(),
     "project": {"files", "errors"},
+    "locks": {"project"},
+    "selection": {"errors"},
+    "queue_file": {"errors", "files", "project", "selection"},
+    "board": set(),
+    "reporting": {"files", "records"},
+    "artifacts": {"errors", "files"},
     "versions": {"errors"},
     "scripting": {"errors"},
-    "metrics": {"scripting", "errors"},
-    "model": {"versions", "scripting", "metrics", "errors"},
+    "metrics": {"scripting", "reporting", "errors"},
+    "model": {"versions", "scripting", "metrics", "reporting", "artifacts", "errors"},
     "description": {"model", "records", "versions"},
 }
 DOORS = {"cli", "helper", "utils", "__main__"}
 MAY_USE = {"ensemble": {"pytorch"}, "serving": {"pytorch", "dataflow"}}
 CHILDS_SIDE = {"child", "execute", "forkserver", "surroundings"}
-HEAVY = {"torch", "numpy", "pandas", "sklearn", "torchvision", "scipy", "keras", "ray", "mlflow"}
+HEAVY = {"torch", "numpy", "pandas", "sklearn", "torchvision", "scipy", "keras", "ray", "mlflow", "optuna", "plotly"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 
 

@@ -60,9 +60,12 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
     ("text", "message"),
     [
         ("[MLP]\nmodel_dir = a\n", r"line 2: model_dir is not a key of \[MLP\]; did you mean models_dir\?"),
-        ("# c\n[MPL]\nmodels_dir = a\n", r"line 2: expected the section \[MLP\], but got \[MPL\]"),
-        ("[MLP]\n\nmodels_dir =\n", "line 3: models_dir needs a folder"),
-        ("[MLP]\noutputs_dir\n", "line 2: outputs_dir needs a folder"),
+        (
+            "# c\n[MPL]\nmodels_dir = a\n",
+            r"line 2: expected the section \[MLP\] or \[TRACKING\] or \[NOTIFY\], but got",
+        ),
+        ("[MLP]\n\nmodels_dir =\n", "line 3: models_dir needs a value, as in `models_dir = models`"),
+        ("[MLP]\noutputs_dir\n", "line 2: outputs_dir needs a value"),
         ("models_dir = a\n", "line 1: expected"),
     ],
 )

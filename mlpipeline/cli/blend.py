@@ -16,7 +16,7 @@ import click
 from mlpipeline.errors import EnsembleError, ScriptError, did_you_mean
 from mlpipeline.project import Project, load_project, require_configuration
 from mlpipeline.runner.mode import QUEUE_FILES
-from mlpipeline.runner.options import Selection, parse_selection
+from mlpipeline.selection import Selection, parse_selection
 
 if TYPE_CHECKING:
     from mlpipeline.ensemble.blended_runs import BlendedRuns

@@ -10,12 +10,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from mlpipeline.board import Board, EndedRow, RunningRow
 from mlpipeline.cli.plain_screen import PlainScreen, format_metrics, format_seconds, printable
 from mlpipeline.records import Status
-from mlpipeline.runner.board import Board, EndedRow, RunningRow
 
 _REFRESH_SECONDS = 0.2
-_COLOURS = {Status.SUCCEEDED: "green", Status.INTERRUPTED: "yellow"}
+_COLOURS = {Status.SUCCEEDED: "green", Status.INTERRUPTED: "yellow", Status.PRUNED: "cyan"}
 
 
 class LiveScreen(PlainScreen):

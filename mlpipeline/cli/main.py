@@ -91,7 +91,8 @@ def queue(
     if use_history and not executes:
         raise click.UsageError("-u goes with -r: test mode keeps no history")
     from mlpipeline.cli import run
-    from mlpipeline.runner.options import Options, parse_selection
+    from mlpipeline.runner.options import Options
+    from mlpipeline.selection import parse_selection
 
     options = Options(
         uses_history=use_history,

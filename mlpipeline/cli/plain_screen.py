@@ -7,8 +7,8 @@ from collections import Counter, deque
 
 import click
 
+from mlpipeline.board import Board, EndedRow
 from mlpipeline.records import Result, Status
-from mlpipeline.runner.board import Board, EndedRow
 
 _LONGEST_TABLE = 500  # a daemon may run for weeks
 _LOG = logging.getLogger("mlpipeline.screen")
@@ -44,7 +44,7 @@ class PlainScreen:
 
     def ended(self, script: str, version: str | None, result: Result) -> None:
         name = f"{script}:{version}" if version else script
-        level = logging.INFO if result.status == Status.SUCCEEDED else logging.ERROR
+        level = logging.INFO if Status(result.status).is_done else logging.ERROR
         detail = format_metrics(result.metrics) if level == logging.INFO else result.error_summary
         _LOG.log(level, "%s %s in %.2f s  %s", name, result.status, result.seconds, detail)
         self._counts[result.status] += 1
@@ -75,11 +75,13 @@ class PlainScreen:
         self.stop()
         if self._quiet:
             return
-        failed = self._counts.total() - self._counts[Status.SUCCEEDED] - self._counts[Status.INTERRUPTED]
-        counts = f"{self._counts[Status.SUCCEEDED]} succeeded, {failed} failed"
+        pruned, interrupted = self._counts[Status.PRUNED], self._counts[Status.INTERRUPTED]
+        failed = self._counts.total() - self._counts[Status.SUCCEEDED] - pruned - interrupted
+        counts = f"{self._counts[Status.SUCCEEDED]} succeeded, {failed} failed" + (
+            f", {pruned} pruned" if pruned else ""
+        )
         skipped = f", {self._last.skipped} skipped (succeeded before)" if self._last.skipped else ""
         left = f", {self._last.queued} left" if self._last.queued else ""
-        interrupted = self._counts[Status.INTERRUPTED]
         resume = f", {interrupted} interrupted; `mlpipeline -r -u` resumes" if interrupted else ""
         self._print(f"{counts}{skipped}{left}{resume}")
 

@@ -11,12 +11,13 @@ import click
 from mlpipeline.cli.plain_screen import PlainScreen
 from mlpipeline.errors import ConfigError, RecordError
 from mlpipeline.project import Project, load_project, require_configuration
+from mlpipeline.queue_file import available_scripts
 from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.engine import local_engine
 from mlpipeline.runner.mode import EXECUTION, QUEUE_FILES, TEST, Mode
 from mlpipeline.runner.options import Options, SelectedScripts
 from mlpipeline.runner.preview import preview
-from mlpipeline.runner.queue import QueueReader, ScriptSource, available_scripts
+from mlpipeline.runner.queue import QueueReader, ScriptSource
 from mlpipeline.runner.screen import Screen
 from mlpipeline.runner.workplace import Kept, Scratch, Viewed, Workplace
 

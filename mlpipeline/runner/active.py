@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mlpipeline.board import RunningRow
 from mlpipeline.project import PROGRESS_FILE
 from mlpipeline.records import Job, Status, now, output_header
-from mlpipeline.runner.board import RunningRow
 from mlpipeline.runner.engine import Engine
 from mlpipeline.runner.plan import Candidate
 from mlpipeline.runner.sources import Sources

@@ -21,7 +21,6 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,15 +28,15 @@ from filelock import FileLock, Timeout
 
 from mlpipeline.errors import MlpError, ModelDirError
 from mlpipeline.files import replace_file
-from mlpipeline.project import PROGRESS_FILE
-from mlpipeline.records import Job, Result, Status, dumps, now
+from mlpipeline.project import ARTIFACTS_FOLDER, METRICS_FILE, PROGRESS_FILE
+from mlpipeline.records import Job, Result, Status, now
+from mlpipeline.reporting import Recorder, listen
 from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.execute import list_versions, load_model, run_version
 from mlpipeline.runner.sources import is_project_file
 from mlpipeline.runner.surroundings import finish_threads_and_hooks, flush, prepare, restore_output
 from mlpipeline.scripting import log_to
 
-PROGRESS_SECONDS = 0.2
 LOCK_SECONDS = 15.0
 _RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
 _PACKAGE_FOLDER = os.path.dirname(_RUNNER_FOLDER)
@@ -108,7 +107,9 @@ class _Run:
             return
         if seeded != [name for name in _SEEDED if name in sys.modules]:
             seed_everything(job.seed)
-        model._reporter, model._source_digest = _Progress(job), job.source_digest
+        listen(_recorder(job))
+        model._source_digest = job.source_digest
+        model._artifacts_folder = Path(job.model_dir, ARTIFACTS_FOLDER, job.run_id)
         metrics, outputs, steps = run_version(job, model, started=self._model_dir_is_ready)
         self._values.update(metrics=metrics, outputs=outputs, steps=steps)
         if job.keeps_files:
@@ -157,21 +158,9 @@ class _Run:
         )
 
 
-class _Progress:
-    """Leaves the latest report in a file, a few times a second at most."""
-
-    def __init__(self, job: Job) -> None:
-        self._run_id = job.run_id
-        self._path = Path(job.result_file).with_name(PROGRESS_FILE)
-        self._next = 0.0
-
-    def __call__(self, step: int, total: int | None, metrics: Mapping[str, float]) -> None:
-        moment = time.monotonic()
-        if moment < self._next:
-            return
-        self._next = moment + PROGRESS_SECONDS
-        report = {"run_id": self._run_id, "step": step, "total": total, "metrics": metrics, "time": time.time()}
-        replace_file(self._path, dumps(report))
+def _recorder(job: Job) -> Recorder:
+    metrics_file = Path(job.model_dir, METRICS_FILE) if job.keeps_files else None
+    return Recorder(job.run_id, Path(job.result_file).with_name(PROGRESS_FILE), metrics_file)
 
 
 def import_library(name: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from mlpipeline.errors import RecordError
+from mlpipeline.locks import is_held_elsewhere
 from mlpipeline.project import RESULT_FILE, Project
 from mlpipeline.records import Record, Result, Status, now
 from mlpipeline.runner.journal import Journal
@@ -43,27 +44,6 @@ class Claims:
         """Give a directory back."""
         if lock := self._held.pop(model_dir, None):
             lock.release()
-
-
-def is_held_elsewhere(path: Path) -> bool:
-    """Tell whether some process holds a lock file, without making one."""
-    if not path.exists():
-        return False
-    try:
-        with FileLock(path, timeout=0):
-            return False
-    except Timeout:
-        return True
-    except OSError:  # a read-only file system: nobody can run there
-        return False
-
-
-def goes_on(project: Project, start: Record) -> bool:
-    """Tell whether the run of a start without an end still has its daemon or its process."""
-    folder = project.recorded_dir(start.details.get("model_dir"))
-    if folder is None:
-        return False
-    return is_held_elsewhere(project.lock_file(folder)) or is_held_elsewhere(folder / ".lock")
 
 
 def settle_abandoned(journal: Journal, claims: Claims, project: Project) -> list[tuple[Record, Result | None]]:

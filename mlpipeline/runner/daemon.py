@@ -21,11 +21,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlpipeline.board import Board, process_started
 from mlpipeline.errors import ConfigError, ModelDirError
 from mlpipeline.project import Project
 from mlpipeline.records import Job, Result, Status, now
 from mlpipeline.runner.active import GRACE_SECONDS, Active
-from mlpipeline.runner.board import Board, process_started
 from mlpipeline.runner.catalog import Catalog
 from mlpipeline.runner.engine import Engine, Exit, gpu_devices, threads_per_run
 from mlpipeline.runner.mode import Mode
@@ -251,7 +251,7 @@ class Daemon:
             self._finish_run(active, active.candidate, result)
         del self._active[ended.run_id]
         self._free_slots.append(active.slot)
-        if result.status != Status.SUCCEEDED and self.mode.halts_on_failure:
+        if not Status(result.status).is_done and self.mode.halts_on_failure:
             self._stop_runs(Status.INTERRUPTED)
 
     def _finish_run(self, active: Active, candidate: Candidate, result: Result) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mlpipeline.errors import RecordError
+from mlpipeline.journal import whole_lines
 from mlpipeline.project import Project
 from mlpipeline.records import Record
 from mlpipeline.runner.plan import Outcome
@@ -22,21 +23,18 @@ class Journal:
     Args:
         project: owns the files.
         warn: told once of each damaged line.
-        on_end: told of each end that is later than those before it of the same version.
 
     Attributes:
         last: how each version ended last.
         open: starts without an end, by run.
     """
 
-    def __init__(
-        self, project: Project, warn: Callable[[str], None], on_end: Callable[[Record], None] = lambda record: None
-    ) -> None:
+    def __init__(self, project: Project, warn: Callable[[str], None]) -> None:
         self._project = project
-        self._on_end = on_end
         self._warn = warn
         self._offsets: dict[Path, int] = {}
         self._line_counts: dict[Path, int] = {}
+        self._latest: dict[Path, str] = {}
         self.last: dict[Key, Outcome] = {}
         self.open: dict[str, Record] = {}
         self._ended_first: set[str] = set()  # ends read before their start, which stands in another host's file
@@ -67,13 +65,9 @@ class Journal:
             offset = self._line_counts[path] = 0
         if size == offset:
             return
-        with path.open("rb") as file:
-            file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break  # torn by a crash, or just being written: the next turn will tell
-                offset += len(line)
-                self._take(path, line)
+        for line in whole_lines(path, offset):
+            offset += len(line)
+            self._take(path, line)
         self._offsets[path] = offset
 
     def _take(self, path: Path, line: bytes) -> None:
@@ -93,10 +87,10 @@ class Journal:
             self._ended_first.add(record.run_id)
         key = (record.script, record.version)
         known = self.last.get(key)
-        ended = str(record.details.get("ended", ""))
+        # the order of the lines of one host counts more than its clock, which may be set back
+        ended = self._latest[path] = max(self._latest.get(path, ""), str(record.details.get("ended", "")))
         if known is None or ended >= known.ended:  # the files of several hosts come one after the other
             self.last[key] = Outcome(record.status, record.fingerprint, ended)
-            self._on_end(record)
 
 
 def append_line(path: Path, line: str, *, synced: bool = False) -> None:

@@ -7,25 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from mlpipeline.errors import ScriptError, did_you_mean
-from mlpipeline.runner.queue import matches
-
-
-@dataclass(frozen=True)
-class Selection:
-    """`SCRIPT` or `SCRIPT:VERSION`; both may be patterns.
-
-    Args:
-        version: None for all versions.
-    """
-
-    script: str
-    version: str | None = None
-
-    def includes(self, script: str, version: str | None) -> bool:
-        """Tell whether a version, or with None the script as such, is meant."""
-        if not matches(self.script, script):
-            return False
-        return self.version is None or version is None or fnmatchcase(version, self.version)
+from mlpipeline.selection import Selection, matches
 
 
 @dataclass(frozen=True)
@@ -53,15 +35,6 @@ class Options:
     def includes(self, script: str, version: str | None) -> bool:
         """Tell whether a version may run."""
         return not self.only or any(selection.includes(script, version) for selection in self.only)
-
-
-def parse_selection(text: str) -> Selection:
-    """Return the selection that `SCRIPT` or `SCRIPT:VERSION` means; `.py` may be left out."""
-    script, _, version = text.partition(":")
-    script = script.removeprefix("./")
-    if not script:
-        raise ScriptError(f"--only needs SCRIPT or SCRIPT:VERSION, but got {text!r}")
-    return Selection(script if script.endswith((".py", "*")) else f"{script}.py", version or None)
 
 
 class SelectedScripts:

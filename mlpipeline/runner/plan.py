@@ -30,7 +30,7 @@ class Outcome(NamedTuple):
 
     def is_success_of(self, fingerprint: str) -> bool:
         """Tell whether the run succeeded with this code and these parameters."""
-        return self.status == Status.SUCCEEDED and self.fingerprint == fingerprint
+        return Status(self.status).is_done and self.fingerprint == fingerprint
 
 
 @dataclass
@@ -102,7 +102,7 @@ def is_settled(fingerprint: str, in_session: Outcome | None) -> bool:
     if in_session is None:
         return False
     # a failure is tried again when its code has changed
-    return in_session.status == Status.SUCCEEDED or in_session.fingerprint == fingerprint
+    return Status(in_session.status).is_done or in_session.fingerprint == fingerprint
 
 
 def is_done(fingerprint: str, last: Outcome | None) -> bool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from mlpipeline.board import Board
 from mlpipeline.records import Result
-from mlpipeline.runner.board import Board
 
 
 class Screen(Protocol):

@@ -74,7 +74,7 @@ class Session:
 
     def count(self, result: Result) -> None:
         """Count a run, or the listing of a script that could not be loaded."""
-        if result.status == Status.SUCCEEDED:
+        if Status(result.status).is_done:
             self.done += 1
         elif result.status != Status.INTERRUPTED:
             self.failed += 1

@@ -12,12 +12,13 @@ from enum import Enum
 from pathlib import Path
 from typing import Protocol
 
+from mlpipeline.board import Board
 from mlpipeline.errors import RecordError
 from mlpipeline.files import replace_file
+from mlpipeline.locks import goes_on
 from mlpipeline.project import RESULT_FILE, Project
 from mlpipeline.records import RUNNING, Job, Record, Result, Status, now
-from mlpipeline.runner.board import Board
-from mlpipeline.runner.claims import Claims, goes_on, settle_abandoned, settle_in
+from mlpipeline.runner.claims import Claims, settle_abandoned, settle_in
 from mlpipeline.runner.git import GitState, Question
 from mlpipeline.runner.journal import Journal, append_line
 from mlpipeline.runner.outputs import output_block
@@ -126,7 +127,7 @@ class Viewed(Scratch):
         journal.refresh()
         self._last = dict(journal.last)
         for start in journal.open.values():
-            status = RUNNING if goes_on(self._project, start) else Status.INTERRUPTED
+            status = RUNNING if goes_on(self._project, start.details.get("model_dir")) else Status.INTERRUPTED
             self._last[start.script, start.version] = Outcome(status, start.fingerprint)
 
     def last(self, script: str, version: str | None) -> Outcome | None:

@@ -61,7 +61,7 @@ def test_a_folder_without_configuration_names_init(tmp_path: Path) -> None:
     [
         ("[MLP]\nmodel_dir = x\n", "mlp.config line 2: model_dir is not a key of [MLP]; did you mean models_dir?"),
         ("models_dir = x\n", "mlp.config line 1"),
-        ("[MPL]\n", "mlp.config line 1: expected the section [MLP], but got [MPL]"),
+        ("[MPL]\n", "mlp.config line 1: expected the section [MLP] or [TRACKING] or [NOTIFY], but got [MPL]"),
     ],
 )
 def test_a_wrong_project_file_is_named_with_its_line(folder: Folder, config: str, message: str) -> None:

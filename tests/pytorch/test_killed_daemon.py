@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from mlpipeline.runner.board import RunningRow
+from mlpipeline.board import RunningRow
 from tests.support import Folder, wait_until
 
 SCRIPT = """

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from mlpipeline.errors import DataError, ModelDirError, ScriptError
 from mlpipeline.pytorch import ArrayLoader, TableLoader, TorchModel
 from mlpipeline.utils import DataLoader, ExecutionModeKeys, Version, Versions
 from tests.pytorch.life_cycle import Linear, blobs, rows, run, seed_all, version
+from tests.support import Report
 
 
 def new(kind: type[TorchModel] = Linear) -> TorchModel:
@@ -126,10 +126,8 @@ def test_test_mode_trains_one_step_and_evaluates_one_row(tmp_path: Path) -> None
     assert model.evaluate_model(chosen["dataloader"].get_test_input(), 1)["accuracy"] in (0.0, 1.0)
 
 
-def test_progress_ends_with_all_steps_done(tmp_path: Path) -> None:
-    told: list[tuple[int, int | None, Mapping[str, float]]] = []
+def test_progress_ends_with_all_steps_done(tmp_path: Path, told: list[Report]) -> None:
     model = new()
-    model._reporter = lambda *report: told.append(report)
     run(model, version(blobs()), tmp_path)
     step, total, metrics = told[-1]
     assert (step, total) == (13, 13)

@@ -15,9 +15,10 @@ from mlpipeline.runner.daemon import Daemon
 from mlpipeline.runner.engine import Engine, Exit
 from mlpipeline.runner.fork_engine import ForkEngine
 from mlpipeline.runner.mode import TEST
-from mlpipeline.runner.options import Options, SelectedScripts, Selection
+from mlpipeline.runner.options import Options, SelectedScripts
 from mlpipeline.runner.spawn_engine import SpawnEngine
 from mlpipeline.runner.workplace import Scratch
+from mlpipeline.selection import Selection
 from tests.support import Folder, wait_until
 
 LOOKS_AROUND = """

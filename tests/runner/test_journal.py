@@ -20,11 +20,11 @@ def end(run_id, version="v", status="SUCCEEDED"):
 
 
 class Following:
-    """A journal, what it warned of, and the ends that it told of."""
+    """A journal, and what it warned of."""
 
     def __init__(self, project):
-        self.warned, self.ends = [], []
-        self.journal = Journal(project, self.warned.append, self.ends.append)
+        self.warned = []
+        self.journal = Journal(project, self.warned.append)
         self.journal.refresh()
 
     def statuses(self):
@@ -66,13 +66,6 @@ def test_what_was_appended_is_on_disk_for_the_next_reader(project):
 def test_the_last_end_of_a_version_counts(project, history):
     history.write_text(lines(end("r1"), end("r2", status="FAILED"), end("r3", "w")))
     assert Following(project).statuses() == {"v": "FAILED", "w": "SUCCEEDED"}
-
-
-def test_each_end_is_told_once_and_in_order(project, history):
-    history.write_text(lines(start("r1"), end("r1"), end("r2", "w")))
-    following = Following(project)
-    following.journal.refresh()
-    assert [record.run_id for record in following.ends] == ["r1", "r2"]
 
 
 def test_a_torn_last_line_is_left_for_later(project, history):

@@ -1,7 +1,8 @@
 import pytest
 
 from mlpipeline.errors import ScriptError
-from mlpipeline.runner.options import Options, Selection, check_versions, parse_selection, select_scripts
+from mlpipeline.runner.options import Options, check_versions, select_scripts
+from mlpipeline.selection import Selection, parse_selection
 
 
 @pytest.mark.parametrize(

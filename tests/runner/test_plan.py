@@ -101,8 +101,9 @@ def test_choosing_changes_no_plan():
 def test_every_case_of_settled_agrees_with_the_rule_in_words():
     outcomes = [None, *(Outcome(status, print_) for status in Status for print_ in ("now", "before"))]
     for outcome in outcomes:
-        once_a_start = outcome is not None and (outcome.status == "SUCCEEDED" or outcome.fingerprint == "now")
-        done_before = outcome is not None and outcome.status == "SUCCEEDED" and outcome.fingerprint == "now"
+        is_done_with = outcome is not None and outcome.status in ("SUCCEEDED", "PRUNED")
+        once_a_start = is_done_with or (outcome is not None and outcome.fingerprint == "now")
+        done_before = is_done_with and outcome.fingerprint == "now"
         assert is_settled("now", outcome) is once_a_start, outcome
         assert is_done("now", outcome) is done_before, outcome
 

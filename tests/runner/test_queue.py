@@ -4,7 +4,9 @@ import pytest
 
 from mlpipeline.errors import ConfigError
 from mlpipeline.project import load_project
-from mlpipeline.runner.queue import Queue, QueueReader, available_scripts, matches, parse_queue
+from mlpipeline.queue_file import Queue, available_scripts, parse_queue
+from mlpipeline.runner.queue import QueueReader
+from mlpipeline.selection import matches
 
 NAME = "models.config"
 WHITE = "[WHITELISTED_MODELS]\n"
