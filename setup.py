@@ -9,15 +9,20 @@ EXTRAS = {
     "sql": ["SQLAlchemy>=2"],
     "mlflow": ["mlflow"],
     "ray": ["ray"],
-    "search": ["optuna"],
+    "parquet": ["pyarrow>=15"],
+    "report": ["itables>=2.5", "plotly>=6"],
+    "search": ["optuna>=4"],
     "serving": ["fastapi", "uvicorn"],
+    "tensorboard": ["tensorboard>=2.16"],
+    "ui": ["fastapi>=0.110", "itables>=2.5", "plotly>=6", "sse-starlette>=2", "uvicorn>=0.29"],
     "onnx": ["onnx", "onnxruntime", "skl2onnx"],
     "plot": ["altair>=5", "igraph>=0.11", "vl-convert-python>=1.6"],
     "polars": ["polars>=1"],
 }
-TOOLS = ["hypothesis", "mypy", "pandas-stubs", "psycopg[binary]", "pytest", "ruff", "scipy-stubs", "setuptools"]
+TOOLS = ["hypothesis", "mypy", "pandas-stubs", "playwright", "psycopg[binary]", "pytest", "pytest-xdist"]
+TOOLS += ["ruff", "scipy-stubs", "setuptools"]
 TOOLS += ["pyarrow"]  # pandas loads it where it is installed; the fork server has to bear that
-TESTED = ["keras", "onnx", "plot", "polars", "sql"]  # the extras that the tests use
+TESTED = ["keras", "mlflow", "onnx", "plot", "polars", "search", "sql", "tensorboard", "ui"]  # the extras that the tests use
 EXTRAS["dev"] = [*TOOLS, *(package for extra in TESTED for package in EXTRAS[extra])]
 
 setup(

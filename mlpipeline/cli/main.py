@@ -17,9 +17,17 @@ from mlpipeline.errors import EngineError, MlpError, RecordError
 
 _SUBCOMMANDS = {
     "blend": "Blend the out-of-fold predictions of finished ensembles.",
+    "compare": "Compare recorded versions: parameters, metrics, time, memory.",
+    "diff": "Show how two runs differ: parameters, code, packages, commit.",
+    "export": "Write all runs, or their curves, to a CSV, JSON, Parquet or TensorBoard file.",
     "init": "Write a project skeleton with a working example script.",
+    "logs": "Show what a run has printed.",
+    "mlflow-sync": "Upload what is recorded, and not there yet, to an MLflow server.",
     "new": "Write a new model script, commented.",
+    "report": "Write one HTML file to look at and compare runs.",
+    "show": "Show one run whole, with its curves.",
     "status": "Show what is running, queued, done and failed.",
+    "ui": "Serve a live page: what runs, curves, logs and the queue.",
 }
 
 
@@ -32,7 +40,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _SUBCOMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"mlpipeline.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"mlpipeline.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,1 +1,49 @@
-"""Records -> what people look at: tables, curves, a page; the journals are read, and no daemon is asked."""
+"""Records -> what people look at: tables, curves, a page. The journals are read, and no daemon is asked.
+
+Names are loaded when they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlpipeline.reports.figures import (
+        confusion_matrix,
+        curves_figure,
+        parallel_coordinates,
+        parameter_importance,
+        residuals,
+    )
+    from mlpipeline.reports.frames import compare, curves, runs
+    from mlpipeline.reports.report import write_report
+
+_HOMES = {
+    "compare": "frames",
+    "confusion_matrix": "figures",
+    "curves": "frames",
+    "curves_figure": "figures",
+    "parallel_coordinates": "figures",
+    "parameter_importance": "figures",
+    "residuals": "figures",
+    "runs": "frames",
+    "write_report": "report",
+}
+__all__ = [
+    "compare",
+    "confusion_matrix",
+    "curves",
+    "curves_figure",
+    "parallel_coordinates",
+    "parameter_importance",
+    "residuals",
+    "runs",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
