@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +114,21 @@ class History:
 
         Raises: ReportError: there is none.
         """
-        name, _, run_id = text.partition("@") if "@" in text and ":" in text.partition("@")[0] else (text, "", "")
-        selection = parse_selection(name)
-        if selection.version is None:
-            raise ReportError(f"expected SCRIPT:VERSION, but got {text!r}{self._versions_of(selection.script)}")
-        values = [selection.script, selection.version]
-        runs = list(map(self._run, self._index.select("WHERE script = ? AND version = ?", values)))
+        script, version = self._named(text)
+        runs, run_id = self.runs_of(script, version), ""
+        if not runs and "@" in version:
+            version, _, run_id = version.rpartition("@")
+            runs = self.runs_of(script, version)
         chosen = [run for run in runs if run.run_id.startswith(run_id)]
         if not chosen:
-            raise self._not_found(selection, run_id, [run.run_id for run in runs])
-        return self._resolved(chosen[-1])
+            raise self._not_found(script, version, run_id, [run.run_id for run in runs])
+        return chosen[-1]
+
+    def _named(self, text: str) -> tuple[str, str]:
+        selection = parse_selection(text)
+        if selection.version is None:
+            raise ReportError(f"expected SCRIPT:VERSION, but got {text!r}{self._versions_of(selection.script)}")
+        return selection.script, selection.version
 
     def runs_of(self, script: str, version: str) -> list[Run]:
         """Return all runs of a version, in the order in which they ended."""
@@ -171,13 +175,13 @@ class History:
             return run
         return replace(run, status=Status.INTERRUPTED)
 
-    def _not_found(self, selection: Selection, run_id: str, run_ids: Sequence[str]) -> ReportError:
-        wanted = f"{selection.script}:{selection.version}"
+    def _not_found(self, script: str, version: str, run_id: str, run_ids: Sequence[str]) -> ReportError:
+        wanted = f"{script}:{version}"
         if run_ids:
             recent = ", ".join(reversed(run_ids[-5:]))
             return ReportError(f"{wanted} has no run {run_id}; its last ones are {recent}")
         names = [run.name for run in self.latest()]
-        near = did_you_mean(wanted, names) or self._versions_of(selection.script)
+        near = did_you_mean(wanted, names) or self._versions_of(script)
         return ReportError(f"no run of {wanted} is recorded{near}")
 
     def _versions_of(self, script: str) -> str:
@@ -189,11 +193,7 @@ class History:
 
 def is_selected(run: Run, selections: Sequence[Selection]) -> bool:
     """Tell whether a run is of one of the selected versions; none selected means all."""
-    return not selections or any(
-        fnmatchcase(run.script, selection.script)
-        and (selection.version is None or fnmatchcase(run.version, selection.version))
-        for selection in selections
-    )
+    return not selections or any(selection.includes(run.script, run.version) for selection in selections)
 
 
 def names_of(runs: Iterable[Run], kind: str) -> Iterator[str]:

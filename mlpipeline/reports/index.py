@@ -20,7 +20,7 @@ from mlpipeline.project import Project
 from mlpipeline.records import Record, dumps
 
 _LAYOUT = 1  # of the tables; another one is made anew
-_TAIL_BYTES = 64
+_MARK_BYTES = 256
 _WARNINGS = 5
 _WAIT_SECONDS = 30.0
 COLUMNS = (
@@ -29,7 +29,7 @@ COLUMNS = (
     "metrics", "file", "offset",
 )  # fmt: skip
 _TABLES = f"""
-CREATE TABLE files (file TEXT PRIMARY KEY, size INTEGER, tail BLOB, lines INTEGER, place TEXT);
+CREATE TABLE files (file TEXT PRIMARY KEY, size INTEGER, mark BLOB, lines INTEGER, place TEXT);
 CREATE TABLE damaged (file TEXT, line INTEGER, message TEXT);
 CREATE TABLE runs ({", ".join(COLUMNS)}, PRIMARY KEY (run_id)) WITHOUT ROWID;
 CREATE INDEX by_version ON runs (script, version, place);
@@ -78,7 +78,7 @@ class Index:
         changed = False
         known = {row[0]: row[1:] for row in self._database.execute("SELECT * FROM files")}
         paths = {path.name: path for path in self._project.history_files()}
-        stale = [name for name, (size, tail, *_) in known.items() if not _continues(paths.get(name), size, tail)]
+        stale = [name for name, (size, mark, *_) in known.items() if not _continues(paths.get(name), size, mark)]
         grown = [name for name in paths if stale or name not in known or _size(paths[name]) > known[name][0]]
         if stale or grown:
             with self._database:
@@ -98,7 +98,7 @@ class Index:
         try:
             for line in whole_lines(path, reading.size):
                 reading.take(line)
-            tail = _tail(path, reading.size)
+            mark = _mark(path, reading.size)
         except OSError as error:
             raise RecordError(f"{path} cannot be read: {error.strerror}; mend it or move it away") from error
         execute = self._database.executemany
@@ -106,7 +106,7 @@ class Index:
         # another host's file may hold the end of a run already
         execute(_INSERT.replace("OR REPLACE", "OR IGNORE"), reading.open_starts())
         execute("INSERT INTO damaged VALUES (?, ?, ?)", reading.damaged)
-        values = [path.name, reading.size, tail, reading.lines, reading.place]
+        values = [path.name, reading.size, mark, reading.lines, reading.place]
         self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
         return bool(reading.ended or reading.starts)
 
@@ -197,7 +197,8 @@ class _Reading:
         if (
             record.event == "end"
         ):  # the order of the lines of one host counts more than its clock, which may be set back
-            place = self.place = max(self.place, ended)
+            self.place = max(self.place, ended)
+            place = f"{self.place} {number:09d}"
         self.ended.append(
             (
                 record.run_id,
@@ -242,9 +243,9 @@ def _mapping(details: Any, key: str) -> str:
     return dumps(value) if isinstance(value, dict) else "{}"
 
 
-def _continues(path: Path | None, size: int, tail: bytes) -> bool:
+def _continues(path: Path | None, size: int, mark: bytes) -> bool:
     """Tell whether a journal still begins with what was read of it."""
-    return path is not None and _size(path) >= size and _tail(path, size) == tail
+    return path is not None and _size(path) >= size and _mark(path, size) == mark
 
 
 def _size(path: Path) -> int:
@@ -254,11 +255,13 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _tail(path: Path, size: int) -> bytes:
+def _mark(path: Path, size: int) -> bytes:
+    """Return the first and the last of so many bytes of a file: another one that grew as long differs there."""
     try:
         with path.open("rb") as file:
-            file.seek(max(0, size - _TAIL_BYTES))
-            return file.read(min(size, _TAIL_BYTES))
+            first = file.read(min(size, _MARK_BYTES))
+            file.seek(max(0, size - _MARK_BYTES))
+            return first + file.read(min(size, _MARK_BYTES))
     except OSError:
         return b""
 
