@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor
 from mlpipeline.metrics import MetricContainer
 from mlpipeline.pytorch.advice import constant_outputs
 from mlpipeline.pytorch.batches import Batch, Rows
+from mlpipeline.pytorch.tasks import Task
 from mlpipeline.pytorch.training import Learner, as_pair
 
 _BATCH_SIZE = 1024
@@ -76,7 +77,7 @@ def evaluate(
     advice = spread.advice()
     if advice:
         learner.advise(advice)
-    return _named(metrics)
+    return _named({name: metric.avg() for name, metric in (metrics or MetricContainer()).items()})
 
 
 def _row_sums(
@@ -85,14 +86,26 @@ def _row_sums(
     """Return each metric summed over the rows of a batch."""
     sums = {"loss": float(learner.loss(outputs, targets)) * len(targets)}
     if learner.task:
-        is_value = not learner.task.has_classes
-        scored = learner.task.score(*((unscale(outputs), unscale(targets)) if is_value else (outputs, targets)))
+        scored = _scored(learner.task, outputs, targets, unscale)
         sums |= {name: float(values.double().sum()) for name, values in scored.items()}
     return sums
 
 
-def _named(metrics: MetricContainer | None) -> dict[str, float]:
-    averages = {name: metric.avg() for name, metric in (metrics or MetricContainer()).items()}
+def batch_scores(
+    task: Task | None, outputs: Tensor, targets: Tensor, unscale: Callable[[Tensor], Tensor]
+) -> dict[str, float]:
+    """Return the metrics of one batch, but for the loss: `accuracy`; or `rmse` and `mae` in the unit of the data."""
+    if task is None:
+        return {}
+    scored = _scored(task, outputs, targets, unscale)
+    return _named({name: float(values.double().mean()) for name, values in scored.items()})
+
+
+def _scored(task: Task, outputs: Tensor, targets: Tensor, unscale: Callable[[Tensor], Tensor]) -> Mapping[str, Tensor]:
+    return task.score(*((outputs, targets) if task.has_classes else (unscale(outputs), unscale(targets))))
+
+
+def _named(averages: dict[str, float]) -> dict[str, float]:
     if "squared_error" in averages:
         averages["rmse"] = averages.pop("squared_error") ** 0.5
     return averages

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -21,14 +21,14 @@ from mlpipeline.pytorch.advice import Loss
 from mlpipeline.pytorch.batches import Batch, Rows, Stretch, end_row, shuffled_batches
 from mlpipeline.pytorch.checkpoints import CheckpointFolder
 from mlpipeline.pytorch.description import describe, first_difference
-from mlpipeline.pytorch.evaluation import evaluate, ordered_batches
+from mlpipeline.pytorch.evaluation import batch_scores, evaluate, ordered_batches
 from mlpipeline.pytorch.loading import TensorLoader
 from mlpipeline.pytorch.packing import Contents
 from mlpipeline.pytorch.placement import choose_placement, limit_threads
 from mlpipeline.pytorch.random_states import RandomStates
 from mlpipeline.pytorch.resuming import restore_training, restore_weights, training_state
 from mlpipeline.pytorch.tasks import Task, task_named
-from mlpipeline.pytorch.training import Learner, Plan, repeated_batches, train
+from mlpipeline.pytorch.training import Learner, Plan, Trained, repeated_batches, train
 from mlpipeline.versions import ExecutionModeKeys, Version, Versions
 
 _EVALUATION_BATCH = 1024
@@ -51,6 +51,9 @@ class _Run:
 
 class TorchModel(Model):
     """A torch network as a model of the pipeline. A script writes `build`, and what it wants else.
+
+    It reports loss, metrics of the batch, learning rate and throughput (`samples_per_second`) by itself, a few times a
+    second.
 
     A run that is interrupted goes on from its last epoch, to the same weights bit for bit on one
     thread; a run that starts afresh removes the checkpoint of an earlier one.
@@ -147,7 +150,7 @@ class TorchModel(Model):
             run.saved = None
         if first == 0:
             run.checkpoints.remove_states()
-        train(run.learner, self._batches(source, first, last), Plan(first, last, self._keep, self._report_loss))
+        train(run.learner, self._batches(source, first, last), Plan(first, last, self._keep, self._report_stretch))
 
     def evaluate_model(self, input_fn: Any, steps: int) -> dict[str, float]:
         """Return the metrics over the first `steps` rows: `loss`; `accuracy`, or `rmse` and `mae`.
@@ -157,8 +160,7 @@ class TorchModel(Model):
         """
         run = self._current()
         source = input_fn() if callable(input_fn) else input_fn
-        unscale = run.loader.parts.targets.unscale if isinstance(run.loader, TensorLoader) else _unchanged
-        return evaluate(run.learner, ordered_batches(source), unscale, steps)
+        return evaluate(run.learner, ordered_batches(source), self._unscale(), steps)
 
     def predict(self, rows: Any) -> NDArray[Any]:
         """Return the labels, or the values, that the network predicts.
@@ -216,6 +218,11 @@ class TorchModel(Model):
             parts = [run.learner.outputs(place(part)).cpu() for part in torch.split(inputs, _EVALUATION_BATCH)]
         return torch.cat(parts)
 
+    def _unscale(self) -> Callable[[Tensor], Tensor]:
+        """Return what brings outputs and targets into the unit of the data."""
+        loader = self._current().loader
+        return loader.parts.targets.unscale if isinstance(loader, TensorLoader) else _unchanged
+
     def _task(self, version: Version) -> Task | None:
         loader, name = version["dataloader"], version.get("task")
         if isinstance(loader, TensorLoader):
@@ -266,8 +273,14 @@ class TorchModel(Model):
         run.checkpoints.write(training_state(run.learner, run.generators, position), last=is_last)
         run.trained_steps = step
 
-    def _report_loss(self, step: int, total: int, loss: float) -> None:
-        self.report(step, total, loss=loss)
+    def _report_stretch(self, step: int, total: int, stretch: Trained) -> None:
+        learner = self._current().learner
+        scores = batch_scores(learner.task, stretch.outputs.detach(), stretch.targets, self._unscale())
+        rates = {
+            "learning_rate": float(learner.optimizer.param_groups[0]["lr"]),
+            "samples_per_second": stretch.rows / stretch.seconds if stretch.seconds else 0.0,
+        }
+        self.report(step, total, **{"loss": stretch.loss, **scores, **rates})
 
     def _warn(self, advice: str) -> None:
         self.log(advice, level=logging.WARNING)

@@ -29,6 +29,7 @@ class Learner:
     Args:
         task: None where neither the loader nor the script says what is predicted.
         scheduler: stepped after each batch; None for a constant learning rate.
+        last_outputs: of the step before.
         advise: told of mistakes that can be seen in the first outputs.
     """
 
@@ -39,6 +40,7 @@ class Learner:
     task: Task | None
     advise: Callable[[str], None]
     scheduler: LRScheduler | None = None
+    last_outputs: Tensor = field(init=False)
     _has_checked: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +66,7 @@ class Learner:
         outputs = self.outputs(batch.inputs)
         if not self._has_checked:
             self._check(outputs, batch.targets)
+        self.last_outputs = outputs
         loss = self.loss(outputs, batch.targets)
         # what optimizer.zero_grad does, without its bookkeeping: 1/25 of a step of a small network
         for parameter in self._parameters:
@@ -87,6 +90,24 @@ class Learner:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """What was trained since the last report.
+
+    Args:
+        loss: mean over its batches.
+        rows: in its batches.
+        seconds: that it took.
+        outputs, targets: of its last batch.
+    """
+
+    loss: float
+    rows: int
+    seconds: float
+    outputs: Tensor
+    targets: Tensor
+
+
+@dataclass(frozen=True)
 class Plan:
     """Which steps are trained, and whom to tell.
 
@@ -94,13 +115,13 @@ class Plan:
         first_step, last_step: steps done before, and when all is done.
         keep: called with the number of steps done after each epoch and at the end, and with
             whether this is the end.
-        report: called now and then with steps done, steps in all and the mean loss since.
+        report: called now and then with steps done, steps in all and what was trained since.
     """
 
     first_step: int
     last_step: int
     keep: Callable[[int, bool], None]
-    report: Callable[[int, int, float], None]
+    report: Callable[[int, int, Trained], None]
 
 
 def train(learner: Learner, batches: Iterable[Batch], plan: Plan) -> None:
@@ -110,16 +131,18 @@ def train(learner: Learner, batches: Iterable[Batch], plan: Plan) -> None:
     Side effects: the weights change; `plan.keep` and `plan.report` are called.
     """
     learner.network.train()
-    step, losses, told_at = plan.first_step, list[Tensor](), time.monotonic()
+    step, losses, rows, told_at = plan.first_step, list[Tensor](), 0, time.monotonic()
     for batch in batches:
         losses.append(learner.step(batch))
-        step += 1
+        step, rows = step + 1, rows + len(batch.targets)
         is_last = step == plan.last_step
         if learner.scheduler and not is_last:
             learner.scheduler.step()
         if is_last or time.monotonic() - told_at > _SECONDS_BETWEEN_REPORTS:
-            plan.report(step, plan.last_step, _finite_mean(losses, step))
-            losses, told_at = [], time.monotonic()
+            seconds = time.monotonic() - told_at
+            loss = _finite_mean(losses, step)
+            plan.report(step, plan.last_step, Trained(loss, rows, seconds, learner.last_outputs, batch.targets))
+            losses, rows, told_at = [], 0, time.monotonic()
         if batch.ends_epoch or is_last:
             plan.keep(step, is_last)
 

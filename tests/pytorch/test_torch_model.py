@@ -132,6 +132,19 @@ def test_progress_ends_with_all_steps_done(tmp_path: Path, told: list[Report]) -
     step, total, metrics = told[-1]
     assert (step, total) == (13, 13)
     assert 0 < metrics["loss"] < 2
+    assert 0 <= metrics["accuracy"] <= 1
+    assert metrics["learning_rate"] == 0.05
+    assert 0 < metrics["samples_per_second"] < 1e7
+
+
+def test_progress_of_values_is_in_the_unit_of_the_data(tmp_path: Path, told: list[Report]) -> None:
+    loader = line()
+    # one step of the whole training part: its loss is the squared error of standardised targets
+    run(new(), version(loader, batch_size=len(loader.get_train_input()), epoc_count=1), tmp_path)
+    (metrics,) = (report[2] for report in told)
+    one, zero = (loader.parts.targets.unscale(torch.tensor([[value]])) for value in (1.0, 0.0))
+    assert metrics["rmse"] == pytest.approx(metrics["loss"] ** 0.5 * float(one - zero), rel=1e-4)
+    assert 0 < metrics["mae"] < metrics["rmse"]
 
 
 def test_scheduler_is_stepped_after_each_batch(tmp_path: Path) -> None:
