@@ -9,7 +9,7 @@ run: $(READY)
 	$(BIN)/mlpipeline -r -u
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: lint types test
 
@@ -34,6 +34,8 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.ensemble_workers
 	$(BIN)/python -m benchmarks.ensemble_images
 	$(BIN)/python -m benchmarks.ensemble_quality
+	$(BIN)/python -m benchmarks.reports_speed
+	$(BIN)/python -m benchmarks.search_quality
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv .venv

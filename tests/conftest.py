@@ -25,3 +25,8 @@ def told() -> Iterator[list[Report]]:
     listen(lambda *report: reports.append(report))
     yield reports
     listen()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest test, so that other processes do the rest beside it."""
+    items.sort(key=lambda item: "test_readme" not in item.nodeid)
