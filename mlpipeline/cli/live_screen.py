@@ -61,19 +61,28 @@ def render_board(board: Board) -> RenderableType:
     return Group(table, Text(_counts(board), style="bold"))
 
 
-def render_results(ended: list[EndedRow]) -> Table:
-    """Return the table of the runs that have ended."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
+def render_results(ended: list[EndedRow], *, wraps: bool = True) -> Table:
+    """Return the table of the runs that have ended.
+
+    Args:
+        ended: a row for each.
+        wraps: a long row takes several lines; else each takes one, with the metrics of the test part first.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=not wraps)
     for heading in ("script", "version", "status", "seconds", "metrics"):
         table.add_column(
             heading,
             justify="right" if heading == "seconds" else "left",
-            overflow="fold",
-            no_wrap=heading in ("status", "seconds"),
+            overflow="fold" if wraps else "ellipsis",
+            no_wrap=heading in ("status", "seconds") or not wraps,
+            ratio=1 if heading == "metrics" and not wraps else None,  # what the others leave
         )
     for row in ended:
         status = Text(row.status, style=_COLOURS.get(Status(row.status), "red"))
-        detail = Text(printable(format_metrics(row.metrics) or row.error))
+        metrics = (
+            row.metrics if wraps else dict(sorted(row.metrics.items(), key=lambda item: item[0].startswith("train")))
+        )
+        detail = Text(printable(format_metrics(metrics) or row.error))
         table.add_row(Text(row.script), Text(row.version), status, f"{row.seconds:.2f}", detail)
     return table
 

@@ -47,8 +47,9 @@ def _follow(history: History) -> None:
             while True:
                 history.refresh()
                 # what does not fit the screen would be cut off at its end, where the counts stand
-                shown = max(0, console.height - 4)
-                live.update(_rendered(read_overview(history), shown), refresh=True)
+                overview = read_overview(history)
+                shown = max(0, console.height - len(overview.board.running) - 4)
+                live.update(_rendered(overview, shown, wraps=False), refresh=True)
                 time.sleep(_REFRESH_SECONDS)
     except KeyboardInterrupt:
         _print_rich(read_overview(history), _SHOWN)
@@ -73,14 +74,14 @@ def _print_rich(overview: Overview, shown: int | None) -> None:
     Console(highlight=False, markup=False).print(_rendered(overview, shown))
 
 
-def _rendered(overview: Overview, shown: int | None) -> Group:
+def _rendered(overview: Overview, shown: int | None, *, wraps: bool = True) -> Group:
     from rich.console import Group
     from rich.text import Text
 
     from mlpipeline.cli.live_screen import render_board, render_results
 
     ended = overview.ended if shown is None else overview.ended[max(0, len(overview.ended) - shown) :]
-    parts: list[RenderableType] = [render_results(ended)] if ended else []
+    parts: list[RenderableType] = [render_results(ended, wraps=wraps)] if ended else []
     if hidden := len(overview.ended) - len(ended):
         parts.insert(0, Text(f"... {hidden} before these; `mlpipeline status --all` shows them", style="dim"))
     if not overview.is_running:
