@@ -19,7 +19,8 @@ from mlpipeline.pytorch.batches import Batch
 from mlpipeline.pytorch.placement import Placement
 from mlpipeline.pytorch.tasks import Task
 
-_SECONDS_BETWEEN_REPORTS = 0.2
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.02, 0.2  # between reports, seconds
+_PAUSES_IN_TRAINING = 100  # so many pauses make up the time so far, within these bounds
 
 
 @dataclass
@@ -131,18 +132,22 @@ def train(learner: Learner, batches: Iterable[Batch], plan: Plan) -> None:
     Side effects: the weights change; `plan.keep` and `plan.report` are called.
     """
     learner.network.train()
-    step, losses, rows, told_at = plan.first_step, list[Tensor](), 0, time.monotonic()
+    step, losses, rows = plan.first_step, list[Tensor](), 0
+    began = told_at = time.monotonic()
+    pause = _SHORTEST_PAUSE
     for batch in batches:
         losses.append(learner.step(batch))
         step, rows = step + 1, rows + len(batch.targets)
         is_last = step == plan.last_step
         if learner.scheduler and not is_last:
             learner.scheduler.step()
-        if is_last or time.monotonic() - told_at > _SECONDS_BETWEEN_REPORTS:
+        if is_last or time.monotonic() - told_at > pause:
             seconds = time.monotonic() - told_at
             loss = _finite_mean(losses, step)
             plan.report(step, plan.last_step, Trained(loss, rows, seconds, learner.last_outputs, batch.targets))
             losses, rows, told_at = [], 0, time.monotonic()
+            # a short training gets a curve of many points, and a long one not too many
+            pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, (told_at - began) / _PAUSES_IN_TRAINING))
         if batch.ends_epoch or is_last:
             plan.keep(step, is_last)
 
