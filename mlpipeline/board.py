@@ -43,6 +43,14 @@ class RunningRow:
             return {}
         return report if isinstance(report, dict) and report.get("run_id") == self.run_id else {}
 
+    def seconds_left(self) -> float | None:
+        """Return an estimate from the steps that are done; None before the first report with a total."""
+        report = self.progress()
+        if not report.get("total") or not report.get("step"):
+            return None
+        spent = float(report["time"]) - self.started
+        return float(max(0.0, spent * (report["total"] / report["step"] - 1)))
+
 
 @dataclass(frozen=True)
 class Board:
@@ -73,7 +81,7 @@ class Board:
     def seconds_left(self) -> float | None:
         """Return an estimate until the queue is empty; None while nothing is known to base it on."""
         if not self.mean_seconds:
-            rests = [_rest_from_progress(row) for row in self.running]
+            rests = [row.seconds_left() for row in self.running]
             return max((rest for rest in rests if rest is not None), default=None) if not self.queued else None
         left = self.queued * self.mean_seconds + sum(self._rest_of(row) for row in self.running)
         return left / max(1, self.slots)
@@ -89,7 +97,7 @@ class Board:
         return cls(running=rows, **values)
 
     def _rest_of(self, row: RunningRow) -> float:
-        rest = _rest_from_progress(row)
+        rest = row.seconds_left()
         return rest if rest is not None else max(0.0, self.mean_seconds - (time.time() - row.started))
 
 
@@ -99,11 +107,3 @@ def process_started(pid: int) -> int:
         return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):
         return 0
-
-
-def _rest_from_progress(row: RunningRow) -> float | None:
-    report = row.progress()
-    if not report.get("total") or not report.get("step"):
-        return None
-    spent = float(report["time"]) - row.started
-    return float(max(0.0, spent * (report["total"] / report["step"] - 1)))

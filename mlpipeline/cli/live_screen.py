@@ -93,7 +93,8 @@ def _cells(row: RunningRow) -> list[RenderableType]:
     bar = ProgressBar(total=total, completed=step or 0, width=24) if total else Text("working", style="dim")
     done = f"{step}/{total}" if total else str(step or "")
     done = "evaluating" if total and step == total else done
-    spent = format_seconds(time.time() - row.started)
+    left = row.seconds_left()
+    spent = format_seconds(time.time() - row.started) + (f", {format_seconds(left)} left" if left else "")
     name = Text(f"{row.script}:{row.version}", overflow="ellipsis", no_wrap=True)
     metrics = Text(format_metrics(report.get("metrics", {})), overflow="ellipsis", no_wrap=True)
     return [name, bar, done, spent, metrics]

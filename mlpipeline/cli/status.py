@@ -105,12 +105,14 @@ def _print_plain(overview: Overview) -> None:
 
 
 def _print_running(overview: Overview) -> None:
-    from mlpipeline.cli.plain_screen import format_metrics
+    from mlpipeline.cli.plain_screen import format_metrics, format_seconds
 
     for run in overview.board.running:
         report = run.progress()
         step = f"step {report['step']}/{report['total'] or '?'}" if report else "working"
-        click.echo(f"{run.script}:{run.version}  RUNNING  {step}  {format_metrics(report.get('metrics', {}))}")
+        left = run.seconds_left()
+        rest = f"  about {format_seconds(left)} left" if left else ""
+        click.echo(f"{run.script}:{run.version}  RUNNING  {step}  {format_metrics(report.get('metrics', {}))}{rest}")
 
 
 def _counts(overview: Overview) -> str:
