@@ -41,6 +41,7 @@ setup(
         "joblib>=1.4",
         "numpy>=2",
         "pandas>=2.2",
+        "plotext>=6.1",
         "rich>=13",
         "safetensors>=0.4",
         "scikit-learn>=1.6",

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
         parameter_importance,
         residuals,
     )
-    from mlpipeline.reports.frames import compare, curves, runs
+    from mlpipeline.reports.frames import compare, learning_curves, runs
     from mlpipeline.reports.report import write_report
 
 _HOMES = {
     "compare": "frames",
     "confusion_matrix": "figures",
-    "curves": "frames",
+    "learning_curves": "frames",
     "curves_figure": "figures",
     "parallel_coordinates": "figures",
     "parameter_importance": "figures",
@@ -33,8 +33,8 @@ _HOMES = {
 __all__ = [
     "compare",
     "confusion_matrix",
-    "curves",
     "curves_figure",
+    "learning_curves",
     "parallel_coordinates",
     "parameter_importance",
     "residuals",

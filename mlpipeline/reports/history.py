@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from mlpipeline.errors import ReportError, did_you_mean
 from mlpipeline.locks import goes_on
 from mlpipeline.project import Project
 from mlpipeline.records import RUNNING, Status
-from mlpipeline.reports.index import COLUMNS, Index
+from mlpipeline.reports.index import COLUMNS, Index, printable_values
 from mlpipeline.selection import Selection, parse_selection
+
+_RESUMED, _PARAMETERS, _METRICS = map(COLUMNS.index, ("resumed", "parameters", "metrics"))
+_CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ class History:
 
         A script that could not be loaded counts as a version of its own, until a version of it has run since.
         """
-        last = "JOIN (SELECT script, version, max(place) AS place FROM runs GROUP BY script, version) AS last"
-        rows = self._index.select(f"{last} USING (script, version, place)")
+        last = "SELECT run_id FROM (SELECT run_id, max(place) FROM runs GROUP BY script, version)"
+        rows = self._index.select(f"WHERE run_id IN ({last})")
         found = {(run.script, run.version): run for run in self._chosen(rows, selections)}
         since: dict[str, str] = {}
         for run in found.values():
@@ -133,7 +137,12 @@ class History:
     def runs_of(self, script: str, version: str) -> list[Run]:
         """Return all runs of a version, in the order in which they ended."""
         rows = self._index.select("WHERE script = ? AND version = ?", [script, version])
-        return [self._resolved(self._run(row)) for row in rows]
+        return self._chosen(rows, ())
+
+    def with_id(self, run_id: str) -> Run | None:
+        """Return the run of an id; None if none is recorded."""
+        rows = self._index.select("WHERE run_id = ?", [run_id])
+        return next(iter(self._chosen(rows, ())), None)
 
     def details(self, run: Run) -> dict[str, Any]:
         """Return all that the journal keeps of a run: libraries, error, host and so on; empty if it is gone."""
@@ -143,6 +152,7 @@ class History:
                 values = json.loads(file.readline())
         except (OSError, ValueError):
             return {}
+        values = printable_values(values)
         return values if isinstance(values, dict) and values.get("run_id") == run.run_id else {}
 
     def folder(self, run: Run) -> Path | None:
@@ -150,30 +160,25 @@ class History:
         return self.project.recorded_dir(run.model_dir)
 
     def _chosen(self, rows: Iterable[tuple[Any, ...]], selections: Sequence[Selection]) -> list[Run]:
-        return [self._resolved(run) for run in map(self._run, rows) if is_selected(run, selections)]
+        runs: list[Run] = []
+        iterator = iter(rows)
+        while chunk := list(islice(iterator, _CHUNK)):
+            # many runs have the same parameters: they share one value
+            new = list({row[_PARAMETERS]: None for row in chunk if row[_PARAMETERS] not in self._parsed})
+            self._parsed.update(zip(new, _from_json(new), strict=True))
+            found = map(self._run, chunk, _from_json([row[_METRICS] for row in chunk]))
+            runs.extend(run for run in found if not selections or is_selected(run, selections))
+        return runs
 
-    def _run(self, row: tuple[Any, ...]) -> Run:
-        values = dict(zip(COLUMNS, row, strict=True))
-        metrics = self._from_json(values["metrics"])
-        if any(isinstance(value, str) for value in metrics.values()):
+    def _run(self, row: tuple[Any, ...], metrics: dict[str, Any]) -> Run:
+        if '"nan"' in row[_METRICS] or 'inf"' in row[_METRICS]:
             metrics = {name: float(value) for name, value in metrics.items()}
-        values.update(
-            parameters=self._from_json(values["parameters"]), metrics=metrics, resumed=bool(values["resumed"])
-        )
-        return Run(**values)
-
-    def _from_json(self, text: str) -> Any:
-        # many runs have the same parameters: they share one value
-        known = self._parsed.get(text)
-        if known is None:
-            known = self._parsed[text] = json.loads(text)
-        return known
-
-    def _resolved(self, run: Run) -> Run:
-        """Return a run that was not seen to end as what it is now."""
-        if run.status != RUNNING or goes_on(self.project, run.model_dir):
-            return run
-        return replace(run, status=Status.INTERRUPTED)
+        values = [*row[:_PARAMETERS], self._parsed[row[_PARAMETERS]], metrics, *row[_METRICS + 1 :]]
+        values[_RESUMED] = bool(values[_RESUMED])
+        run = Run(*values)
+        # one that was not seen to end is what it is now
+        is_lost = run.status == RUNNING and not goes_on(self.project, run.model_dir)
+        return replace(run, status=Status.INTERRUPTED) if is_lost else run
 
     def _not_found(self, script: str, version: str, run_id: str, run_ids: Sequence[str]) -> ReportError:
         wanted = f"{script}:{version}"
@@ -189,6 +194,12 @@ class History:
         of_script = [name for name in names if name.startswith(f"{script}:")] or names
         listed = ", ".join(of_script[:10]) + (", ..." if len(of_script) > 10 else "")
         return f"; there are {listed}" if names else "; nothing has been recorded, `mlpipeline -r` does"
+
+
+def _from_json(texts: Sequence[str]) -> list[Any]:
+    """Return what texts of JSON say; read as one, their equal keys share their memory."""
+    values: list[Any] = json.loads(f"[{','.join(texts)}]")
+    return values
 
 
 def is_selected(run: Run, selections: Sequence[Selection]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -50,6 +51,7 @@ class Index:
         self._project = project
         self._warn = warn
         self._warned: set[str] = set()
+        self._seen: set[tuple[str, int, bytes]] = set()
         self._database = self._opened()
 
     def close(self) -> None:
@@ -75,7 +77,6 @@ class Index:
         return iter(self._database.execute(f"SELECT {listed} FROM runs {where} ORDER BY place, run_id", values))
 
     def _refresh(self) -> bool:
-        changed = False
         known = {row[0]: row[1:] for row in self._database.execute("SELECT * FROM files")}
         paths = {path.name: path for path in self._project.history_files()}
         stale = [name for name, (size, mark, *_) in known.items() if not _continues(paths.get(name), size, mark)]
@@ -87,11 +88,13 @@ class Index:
                     for table in ("runs", "files", "damaged"):
                         self._database.execute(f"DELETE FROM {table}")
                 for name in grown:
-                    changed |= self._follow(paths[name])
+                    self._follow(paths[name])
         self._warn_of_damage()
-        return changed or bool(stale)
+        # compared with what this one has seen: another process may have taken it in
+        before, self._seen = self._seen, set(self._database.execute("SELECT file, size, mark FROM files"))
+        return self._seen != before
 
-    def _follow(self, path: Path) -> bool:
+    def _follow(self, path: Path) -> None:
         # asked again within the transaction: another process may have just followed it
         row = self._database.execute("SELECT size, lines, place FROM files WHERE file = ?", [path.name]).fetchone()
         reading = _Reading(path.name, *(row or (0, 0, "")))
@@ -108,7 +111,6 @@ class Index:
         execute("INSERT INTO damaged VALUES (?, ?, ?)", reading.damaged)
         values = [path.name, reading.size, mark, reading.lines, reading.place]
         self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
-        return bool(reading.ended or reading.starts)
 
     def _warn_of_damage(self) -> None:
         rows = self._database.execute("SELECT file, line, message FROM damaged ORDER BY file, line")
@@ -199,32 +201,36 @@ class _Reading:
         ):  # the order of the lines of one host counts more than its clock, which may be set back
             self.place = max(self.place, ended)
             place = f"{self.place} {number:09d}"
-        self.ended.append(
-            (
-                record.run_id,
-                record.script,
-                record.version or "",
-                record.status,
-                record.fingerprint,
-                place,
-                _text(details, "started"),
-                _text(details, "ended"),
-                _number(details, "seconds"),
-                _number(details, "peak_memory_mb"),
-                int(_number(details, "steps")),
-                _text(details, "host"),
-                int(_number(details, "seed")),
-                bool(details.get("resumed")),
-                _text(details, "model_dir"),
-                _text(details, "source_digest"),
-                _text(details, "git_commit"),
-                _text(details, "error_summary"),
-                _mapping(details, "parameters"),
-                _mapping(details, "metrics"),
-                self.file,
-                offset,
-            )
+        row = (
+            record.run_id,
+            record.script,
+            record.version or "",
+            record.status,
+            record.fingerprint,
+            place,
+            _text(details, "started"),
+            _text(details, "ended"),
+            _number(details, "seconds"),
+            _number(details, "peak_memory_mb"),
+            int(_number(details, "steps")),
+            _text(details, "host"),
+            int(_number(details, "seed")),
+            bool(details.get("resumed")),
+            _text(details, "model_dir"),
+            _text(details, "source_digest"),
+            _text(details, "git_commit"),
+            _text(details, "error_summary"),
+            _mapping(details, "parameters"),
+            _metrics(details),
+            self.file,
+            offset,
         )
+        # half a character, as a file name that is no Unicode has: SQLite takes none
+        self.ended.append(row if b"\\ud" not in line else tuple(map(_storable, row)))
+
+
+def _storable(value: Any) -> Any:
+    return value.encode(errors="backslashreplace").decode() if isinstance(value, str) else value
 
 
 def _text(details: Any, key: str) -> str:
@@ -240,7 +246,27 @@ def _number(details: Any, key: str) -> float:
 
 def _mapping(details: Any, key: str) -> str:
     value = details.get(key)
-    return dumps(value) if isinstance(value, dict) else "{}"
+    text = dumps(value) if isinstance(value, dict) else "{}"
+    return dumps(printable_values(value)) if "\\ud" in text else text
+
+
+def _metrics(details: Any) -> str:
+    values = details.get("metrics", {})
+    if all(isinstance(value, float) for value in values.values()):
+        return _mapping(details, "metrics")
+    return _mapping({"metrics": {name: _as_float(value) for name, value in values.items()}}, "metrics")
+
+
+def _as_float(value: float | str) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # JSON has whole numbers of any length
+        return math.inf if isinstance(value, int) and value > 0 else -math.inf
+
+
+def printable_values(value: Any) -> Any:
+    """Return values of JSON with a question mark for each half of a character, which no file or database takes."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
 def _continues(path: Path | None, size: int, mark: bytes) -> bool:
