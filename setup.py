@@ -22,7 +22,8 @@ EXTRAS = {
 TOOLS = ["hypothesis", "mypy", "pandas-stubs", "playwright", "psycopg[binary]", "pytest", "pytest-xdist"]
 TOOLS += ["ruff", "scipy-stubs", "setuptools"]
 TOOLS += ["pyarrow"]  # pandas loads it where it is installed; the fork server has to bear that
-TESTED = ["keras", "mlflow", "onnx", "plot", "polars", "search", "sql", "tensorboard", "ui"]  # the extras that the tests use
+# the extras that the tests use; parquet comes with the line above, report with ui
+TESTED = ["keras", "mlflow", "onnx", "plot", "polars", "search", "sql", "tensorboard", "ui"]
 EXTRAS["dev"] = [*TOOLS, *(package for extra in TESTED for package in EXTRAS[extra])]
 
 setup(
@@ -34,7 +35,7 @@ setup(
     license="MIT",
     python_requires=">=3.11",
     packages=find_packages(include=["mlpipeline", "mlpipeline.*"]),
-    package_data={"mlpipeline": ["py.typed", "dataflow/layers/stopwords/*.txt"]},
+    package_data={"mlpipeline": ["py.typed", "dataflow/layers/stopwords/*.txt", "reports/page/*"]},
     install_requires=[
         "click>=8.1",
         "filelock>=3.15",
