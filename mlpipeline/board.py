@@ -39,9 +39,9 @@ class RunningRow:
         """Return the latest report, `step`, `total` and `metrics`; empty before the first."""
         try:
             report = json.loads(Path(self.progress_file).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return {}
-        return report if isinstance(report, dict) and report.get("run_id") == self.run_id else {}
+        return report if _is_report(report, self.run_id) else {}
 
     def seconds_left(self) -> float | None:
         """Return an estimate from the steps that are done; None before the first report with a total."""
@@ -99,6 +99,19 @@ class Board:
     def _rest_of(self, row: RunningRow) -> float:
         rest = row.seconds_left()
         return rest if rest is not None else max(0.0, self.mean_seconds - (time.time() - row.started))
+
+
+def _is_report(values: object, run_id: str) -> bool:
+    """Tell whether a run has written it: the file lies where scripts may write too."""
+    kinds: dict[str, type | tuple[type, ...]] = {
+        "step": int,
+        "total": (int, type(None)),
+        "time": float,
+        "metrics": dict,
+    }
+    if not isinstance(values, dict) or values.get("run_id") != run_id:
+        return False
+    return all(isinstance(values.get(name), kind) for name, kind in kinds.items())
 
 
 def process_started(pid: int) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 
 from mlpipeline.model import DataLoader
 from mlpipeline.records import dumps
+from mlpipeline.search import Search
 from mlpipeline.versions import Version, version_parameters
 
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -51,6 +52,8 @@ def describe(value: Any, above: tuple[int, ...] = ()) -> Any:
 def _describe_object(value: Any, inside: tuple[int, ...]) -> str:
     if isinstance(value, type):
         return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, Search):
+        return value.described(lambda item: describe(item, inside))
     if isinstance(value, DataLoader):
         return _call(_type_name(value), *value._arguments, inside)
     if isinstance(value, functools.partial):

@@ -12,6 +12,10 @@ class ConfigError(MlpError):
     """A configuration file cannot be read or says something that has no meaning."""
 
 
+class QueueChangedError(ConfigError):
+    """A queue file was changed by somebody else since it was read."""
+
+
 class VersionError(MlpError):
     """A version is incomplete, doubled or has a value that cannot be used."""
 
@@ -50,6 +54,10 @@ class EnsembleError(MlpError):
 
 class ReportError(MlpError):
     """What is to be shown is not recorded, or cannot be shown as it was asked for."""
+
+
+class TrackingError(MlpError):
+    """A tracking server cannot be reached, or does not take what it is given; a later try may succeed."""
 
 
 class SearchError(MlpError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from configparser import ConfigParser, MissingSectionHeaderError, ParsingError
@@ -13,13 +14,14 @@ from mlpipeline.errors import ConfigError
 _COMMENT = re.compile(r"(^|\s)[#;].*$")
 
 
-def replace_file(path: Path, content: bytes | str, *, synced: bool = False) -> None:
+def replace_file(path: Path, content: bytes | str, *, synced: bool = False, keeps_mode: bool = False) -> None:
     """Write a file aside and move it into place, so that a reader finds the old content or the new.
 
     Args:
         path: the file. Its folder is made if it is missing.
         content: text is written as UTF-8.
         synced: survive a power cut too.
+        keeps_mode: give it the mode and, where that is allowed, the owner of the file that it replaces.
     """
     data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -30,10 +32,19 @@ def replace_file(path: Path, content: bytes | str, *, synced: bool = False) -> N
             if synced:
                 file.flush()
                 os.fsync(file.fileno())
+        if keeps_mode and path.exists():
+            _copy_mode(path, aside)
         os.replace(aside, path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
+
+
+def _copy_mode(source: Path, target: Path) -> None:
+    stat = source.stat()
+    with contextlib.suppress(PermissionError):  # only root may give a file away; the owner may choose its group
+        os.chown(target, stat.st_uid, stat.st_gid)
+    os.chmod(target, stat.st_mode & 0o7777)
 
 
 def parse_config(text: str, name: str) -> ConfigParser:

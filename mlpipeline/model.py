@@ -63,6 +63,8 @@ class Model(_Summary):
     allow_delete_model_dir = False
     reset_steps = False
     _agent = "Model"
+    # a plain name that it reports, as `accuracy`, is of training rows; else it may be of any
+    _reports_training_part = False
     _version: Version | None = None
     # set by the runner
     _source_digest = ""  # of the script and its modules

@@ -62,6 +62,25 @@ class Project:
         return self.outputs_dir / f".index-{self.host}.sqlite"
 
     @property
+    def mlflow_log_file(self) -> Path:
+        """What the uploads to MLflow that a daemon has started say."""
+        return self.outputs_dir / f"mlflow-{self.host}.log"
+
+    @property
+    def mlflow_lock_file(self) -> Path:
+        """Held by the one process that uploads."""
+        return self.outputs_dir / ".mlflow.lock"
+
+    @property
+    def mlflow_artifacts_dir(self) -> Path:
+        """Where the artifacts of MLflow lie if it is a database and no server."""
+        return self.outputs_dir / "mlflow-artifacts"
+
+    def mlflow_uploads_file(self, digest: str) -> Path:
+        """Return the list of what was uploaded to a place, named by a digest; it may be deleted at any time."""
+        return self.outputs_dir / f".mlflow-uploads-{digest}"
+
+    @property
     def model_ckpts_dir(self) -> Path:
         return self.outputs_dir / "model_ckpts"
 
@@ -99,6 +118,11 @@ class Project:
                 "give the version a shorter name or a model_dir_suffix"
             )
         return path
+
+    def study_file(self, script: str, source_digest: str) -> Path:
+        """Return where the searches of a script, as its sources are, keep their studies."""
+        name = f"{script.removesuffix('.py')}-{source_digest[:12]}.journal"
+        return self.outputs_dir / "studies" / name
 
     def recorded_dir(self, text: object) -> Path | None:
         """Return the model directory that a record names, relative to the outputs; None if it is none of ours."""

@@ -30,7 +30,7 @@ class Queue:
     @property
     def names_all_scripts(self) -> bool:
         """Whether the selection can be made without looking into the models directory."""
-        return not self.use_blacklist and not any(_is_pattern(entry) for entry in self.whitelist)
+        return not self.use_blacklist and not any(is_pattern(entry) for entry in self.whitelist)
 
     def select(self, available: Sequence[str]) -> list[str]:
         """Return the scripts to run, in order, each once.
@@ -42,7 +42,7 @@ class Queue:
             return [script for script in available if not any(matches(entry, script) for entry in self.blacklist)]
         chosen: dict[str, None] = {}
         for entry in self.whitelist:
-            named = [script for script in available if matches(entry, script)] if _is_pattern(entry) else [entry]
+            named = [script for script in available if matches(entry, script)] if is_pattern(entry) else [entry]
             chosen.update(dict.fromkeys(named))
         return list(chosen)
 
@@ -113,7 +113,8 @@ def script_name(entry: str) -> str:
     return name if not name or name.endswith((".py", "*")) else f"{name}.py"
 
 
-def _is_pattern(entry: str) -> bool:
+def is_pattern(entry: str) -> bool:
+    """Tell whether an entry chooses among the scripts that there are."""
     return "*" in entry or "?" in entry
 
 

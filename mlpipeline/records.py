@@ -94,6 +94,7 @@ class Job(_Json):
         imports: libraries that the script names, loaded before seeding.
         sources: project-local files behind the script, absolute.
         source_digest: of those files.
+        study_file: where a search of the script keeps what it has learned; empty for nowhere.
     """
 
     run_id: str
@@ -114,6 +115,7 @@ class Job(_Json):
     imports: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     source_digest: str = ""
+    study_file: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,11 @@ class Result(_Json):
         outputs: texts for the readable output, by heading.
         steps: batches trained in this run.
         error: the script's own traceback, or what ended the process.
-        error_summary: its last line.
+        error_summary: its last line; of a trial that was pruned, when and why.
         libraries: versions of the libraries that the script imports.
         sources: project-local files that were loaded.
         versions: what a listing found, as plain values.
+        parameters: described, where the run has chosen them itself; empty where they are those of the version.
     """
 
     run_id: str
@@ -149,6 +152,7 @@ class Result(_Json):
     libraries: dict[str, str] = field(default_factory=dict)
     sources: tuple[str, ...] = ()
     versions: tuple[dict[str, Any], ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
 
     def kept(self) -> dict[str, Any]:
         """Return what the journal keeps of it."""
@@ -162,8 +166,12 @@ class Result(_Json):
             "python": platform.python_version(),
             "libraries": self.libraries,
         }
-        failure = {"error_summary": self.error_summary, "error": self.error[-_LONGEST_ERROR:]}
-        return kept if Status(self.status).is_done else {**kept, **failure}
+        if self.parameters:
+            kept["parameters"] = self.parameters
+        if self.status == Status.SUCCEEDED:
+            return kept
+        kept["error_summary"] = self.error_summary
+        return kept if Status(self.status).is_done else {**kept, "error": self.error[-_LONGEST_ERROR:]}
 
 
 @dataclass(frozen=True)

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from types import MappingProxyType
 from typing import Any
 
-from mlpipeline.errors import VersionError, did_you_mean
+from mlpipeline.errors import SearchError, VersionError, did_you_mean
+from mlpipeline.search import SEARCH, Search, make_search, trial_names
+from mlpipeline.version_keys import WELL_SPELT, check_name, check_parameters, known_keys, version_parameters
 
-
-class version_parameters:  # noqa: N801  (the documented name)
-    """The keys that the pipeline itself reads in a version."""
-
-    NAME = "name"
-    DATALOADER = "dataloader"
-    BATCH_SIZE = "batch_size"
-    EPOC_COUNT = EPOCH_COUNT = "epoc_count"
-    LEARNING_RATE = "learning_rate"
-    MODEL_DIR_SUFFIX = "model_dir_suffix"
-    ORDER = "order"
-
-
-_OWN_KEYS = tuple(value for name, value in vars(version_parameters).items() if name.isupper())
-_WELL_SPELT = {"epoch_count": version_parameters.EPOC_COUNT}
+__all__ = ["ExecutionModeKeys", "ModeKeys", "Version", "Versions", "version_parameters"]
 
 
 class ExecutionModeKeys:
@@ -58,7 +45,7 @@ class Version(Mapping[str, Any]):
     parameters: Mapping[str, Any] = field(repr=False)
 
     def __getitem__(self, key: str) -> Any:
-        return self.parameters[_WELL_SPELT.get(key, key)]
+        return self.parameters[WELL_SPELT.get(key, key)]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.parameters)
@@ -68,7 +55,7 @@ class Version(Mapping[str, Any]):
 
     def __getattr__(self, key: str) -> Any:
         parameters = self.__dict__.get("parameters", {})
-        key = _WELL_SPELT.get(key, key)
+        key = WELL_SPELT.get(key, key)
         if key not in parameters:
             raise AttributeError(f"version has no parameter {key!r}{did_you_mean(key, parameters)}")
         return parameters[key]
@@ -113,7 +100,7 @@ class Versions:
             epoc_count=epoc_count,
             model_dir_suffix=model_dir_suffix,
             order=order,
-        ) | _known_keys(parameters)
+        ) | known_keys(parameters)
         self._versions: dict[str, Version] = {}
 
     def add(self, name: str, **parameters: Any) -> Version:
@@ -121,13 +108,11 @@ class Versions:
 
         Raises: VersionError: a mandatory parameter is missing, a value cannot be used, or the name is taken.
         """
-        _check_name(name, self._versions)
-        unset = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
-        merged: dict[str, Any] = {**unset, **self._defaults, **_known_keys(parameters), "name": name}
-        _check_parameters(name, merged)
-        version = Version(name, merged["order"], MappingProxyType(merged))
-        self._versions[name] = version
-        return version
+        if isinstance(parameters.get(SEARCH), Search):
+            raise SearchError(f"version {name!r} is made of a trial of a search; search over plain versions only")
+        merged = self._merged(name, parameters)
+        check_parameters(name, merged)
+        return self._kept(name, merged)
 
     def grid(
         self,
@@ -152,6 +137,41 @@ class Versions:
             dict(zip(parameters, values, strict=True)) for values in itertools.product(*parameters.values())
         ]
         return [self.add(_combination_name(name, combination), **combination, **common) for combination in combinations]
+
+    def search(
+        self,
+        space: Mapping[str, Any],
+        metric: str,
+        direction: str,
+        trials: int,
+        sampler: str | Callable[[int], Any] = "tpe",
+        pruner: str | Callable[[], Any] | None = None,
+        name: str = "trial",
+        sampler_seed: int = 0,
+        **common: Any,
+    ) -> list[Version]:
+        """Add versions whose parameters are chosen one after the other, each by what those before it have reached.
+
+        Args:
+            space: for each parameter a list of choices, or `(low, high)`, `(low, high, "log")` or `(low, high, step)`
+                of numbers, ints for whole ones; or a distribution of Optuna.
+            metric: what is optimised, as a run records it: `test.accuracy`.
+            direction: `maximize` or `minimize`.
+            trials: how many versions; they are named `trial-00`, `trial-01` and so on.
+            sampler: `tpe`, `random`, `grid` or `gp`; or a function that makes a sampler of Optuna from a seed.
+            pruner: `median`, `halving` or `hyperband` give a trial up that is worse than others were after as many
+                reports of the metric; or a function that makes a pruner of Optuna. None gives none up.
+            name: before the number of a trial.
+            sampler_seed: another one chooses other parameters.
+            **common: parameters with one value for all.
+
+        Raises: SearchError, VersionError: the search cannot be understood, or a version would miss a parameter.
+        """
+        known = known_keys(space) if isinstance(space, Mapping) else space
+        search = make_search(known, metric, direction, sampler, pruner, sampler_seed)
+        if both := sorted(search.space.keys() & known_keys(common).keys()):
+            raise SearchError(f"search: {', '.join(both)} is to be searched, and given as well")
+        return [self._add_trial(trial, search, common) for trial in trial_names(name, trials, search)]
 
     def addV(  # noqa: N802  (the documented name)
         self,
@@ -217,6 +237,26 @@ class Versions:
         """Return the names in the order of execution."""
         return [version.name for version in self]
 
+    def _merged(self, name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        check_name(name, self._versions)
+        unset = {"learning_rate": None, "model_dir_suffix": None, "order": len(self._versions)}
+        return {**unset, **self._defaults, **known_keys(parameters), "name": name}
+
+    def _kept(self, name: str, parameters: Mapping[str, Any]) -> Version:
+        version = Version(name, parameters["order"], MappingProxyType(dict(parameters)))
+        self._versions[name] = version
+        return version
+
+    def _add_trial(self, name: str, search: Search, common: Mapping[str, Any]) -> Version:
+        """Add a version without what is searched: it is chosen in the process of its run."""
+        merged = self._merged(name, common)
+        for example in search.examples():
+            check_parameters(name, {**merged, **example})
+        if merged["model_dir_suffix"] is not None:
+            raise SearchError(f"version {name!r}: a trial needs a directory of its own; leave model_dir_suffix out")
+        fixed = {key: value for key, value in merged.items() if key not in search.space}
+        return self._kept(name, {**fixed, SEARCH: search})
+
     def __iter__(self) -> Iterator[Version]:
         return iter(sorted(self._versions.values(), key=lambda version: version.order))
 
@@ -226,10 +266,6 @@ class Versions:
 
 def _restored(name: str, order: float, parameters: dict[str, Any]) -> Version:
     return Version(name, order, MappingProxyType(parameters))
-
-
-def _known_keys(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    return {_WELL_SPELT.get(key, key): value for key, value in parameters.items()}
 
 
 def _given(**values: Any) -> dict[str, Any]:
@@ -260,37 +296,3 @@ def _short(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "x".join(_short(item) for item in value)
     return str(getattr(value, "__name__", type(value).__name__))
-
-
-def _check_name(name: object, taken: Iterable[str]) -> None:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise VersionError(f"the name of a version must be a printable, non-empty string, but got {name!r}")
-    if name in taken:
-        raise VersionError(f"two versions are named {name!r}; give each a name of its own")
-
-
-def _check_parameters(name: str, parameters: Mapping[str, Any]) -> None:
-    for key in (version_parameters.DATALOADER, version_parameters.BATCH_SIZE, version_parameters.EPOC_COUNT):
-        if parameters.get(key) is None:
-            others = [other for other in parameters if other not in _OWN_KEYS]
-            hint = did_you_mean(key, others).replace("did you mean", "is it meant by")
-            hint = hint or "; give it to the version or as a default to Versions"
-            raise VersionError(f"version {name!r} has no {key}{hint}")
-    _check_positive(name, version_parameters.BATCH_SIZE, parameters, whole=True)
-    _check_positive(name, version_parameters.EPOC_COUNT, parameters, whole=False)
-    if not _is_number(parameters["order"]):
-        raise VersionError(f"version {name!r}: order must be a number, but got {parameters['order']!r}")
-    suffix = parameters["model_dir_suffix"]
-    if suffix is not None and (not isinstance(suffix, str) or not suffix):
-        raise VersionError(f"version {name!r}: model_dir_suffix must be a non-empty string, but got {suffix!r}")
-
-
-def _check_positive(name: str, key: str, parameters: Mapping[str, Any], *, whole: bool) -> None:
-    value = parameters[key]
-    if not _is_number(value) or not value > 0 or value == float("inf") or (whole and value != int(value)):
-        kind = "a whole number" if whole else "a number"
-        raise VersionError(f"version {name!r}: {key} must be {kind} above 0, but got {value!r}")
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and value == value

@@ -37,7 +37,9 @@ class Digits(TorchModel):
         return OneCycleLR(optimizer, max_lr=version["learning_rate"], total_steps=steps)
 
 
-versions = Versions(dataloader=load, batch_size=32, epoc_count=10, learning_rate=0.1, dropout=0.2)
+versions = Versions(
+    dataloader=load, batch_size=32, epoc_count=10, learning_rate=0.1, dropout=0.2, keep_predictions=True
+)
 versions.grid({"channels": [8, 16]}, name="channels{channels}")
 
 MODEL = Digits(versions)

@@ -69,7 +69,7 @@ class Ionosphere(TorchModel):
         return OneCycleLR(optimizer, max_lr=version["learning_rate"], total_steps=steps)
 
 
-versions = Versions(dataloader=load, batch_size=32, epoc_count=60, learning_rate=0.01)
+versions = Versions(dataloader=load, batch_size=32, epoc_count=60, learning_rate=0.01, keep_predictions=True)
 versions.add("perceptron", network=perceptron)
 versions.add("squares", network=WithSquares, epoc_count=100)
 versions.add("radial", network=RadialNetwork, learning_rate=0.03)

@@ -73,7 +73,7 @@ class Iris(TorchModel):
         return OneCycleLR(optimizer, max_lr=version["learning_rate"], total_steps=steps)
 
 
-versions = Versions(dataloader=load, batch_size=16)
+versions = Versions(dataloader=load, batch_size=16, keep_predictions=True)
 versions.add("perceptron", network=Perceptron, learning_rate=0.03, epoc_count=100)
 versions.add("gaussian", network=GaussianClasses, learning_rate=0.1, epoc_count=200)
 

@@ -71,7 +71,14 @@ class Housing(TorchModel):
 
 
 versions = Versions(
-    dataloader=load, batch_size=32, epoc_count=100, learning_rate=0.01, weight_decay=0.3, width=64, noise=0.1
+    dataloader=load,
+    batch_size=32,
+    epoc_count=100,
+    learning_rate=0.01,
+    weight_decay=0.3,
+    width=64,
+    noise=0.1,
+    keep_predictions=True,
 )
 versions.add("single", members=1)
 versions.add("eight", members=8)

@@ -20,18 +20,21 @@ GROUND = {
     "locks": {"project"},
     "selection": {"errors"},
     "queue_file": {"errors", "files", "project", "selection"},
+    "queue_edit": {"errors", "files", "project", "queue_file"},
     "board": set(),
     "reporting": {"files", "records"},
     "artifacts": {"errors", "files"},
-    "versions": {"errors"},
+    "search": {"errors"},
+    "version_keys": {"errors"},
+    "versions": {"search", "version_keys", "errors"},
     "scripting": {"errors"},
     "metrics": {"scripting", "reporting", "errors"},
     "model": {"versions", "scripting", "metrics", "reporting", "artifacts", "errors"},
-    "description": {"model", "records", "versions"},
+    "description": {"model", "records", "search", "versions"},
 }
 DOORS = {"cli", "helper", "utils", "__main__"}
 MAY_USE = {"ensemble": {"pytorch"}, "serving": {"pytorch", "dataflow"}}
-CHILDS_SIDE = {"child", "execute", "forkserver", "surroundings"}
+CHILDS_SIDE = {"child", "execute", "forkserver", "studies", "surroundings", "trials"}
 HEAVY = {"torch", "numpy", "pandas", "sklearn", "torchvision", "scipy", "keras", "ray", "mlflow", "optuna", "plotly"}
 MODULES = sorted(path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py"))
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mlpipeline.cli.tables import safe_text
 from mlpipeline.project import load_project, require_configuration
 from mlpipeline.reports.history import History
 from mlpipeline.runner.mode import QUEUE_FILES
@@ -18,4 +19,4 @@ def open_history(directory: Path) -> History:
     """
     project = load_project(directory)
     require_configuration(project, QUEUE_FILES)
-    return History(project, warn=lambda message: click.echo(f"warning: {message}", err=True))
+    return History(project, warn=lambda message: click.echo(f"warning: {safe_text(message)}", err=True))

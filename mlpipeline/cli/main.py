@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from mlpipeline.errors import EngineError, MlpError, RecordError
+from mlpipeline.errors import EngineError, MlpError, RecordError, TrackingError
 
 _SUBCOMMANDS = {
     "blend": "Blend the out-of-fold predictions of finished ensembles.",
@@ -122,7 +122,7 @@ def main() -> None:
         queue(prog_name="mlpipeline")
     except MlpError as error:
         click.echo(f"mlpipeline: {error}", err=True)
-        sys.exit(1 if isinstance(error, (RecordError, EngineError)) else 2)
+        sys.exit(1 if isinstance(error, (RecordError, EngineError, TrackingError)) else 2)
     except OSError as error:
         click.echo(f"mlpipeline: {error}", err=True)
         sys.exit(1)

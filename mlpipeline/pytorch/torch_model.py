@@ -21,7 +21,9 @@ from mlpipeline.pytorch.advice import Loss
 from mlpipeline.pytorch.batches import Batch, Rows, Stretch, end_row, shuffled_batches
 from mlpipeline.pytorch.checkpoints import CheckpointFolder
 from mlpipeline.pytorch.description import describe, first_difference
+from mlpipeline.pytorch.epoch_evaluation import epoch_evaluation
 from mlpipeline.pytorch.evaluation import batch_scores, evaluate, ordered_batches
+from mlpipeline.pytorch.kept_predictions import KEEP_PREDICTIONS, predicted_and_true
 from mlpipeline.pytorch.loading import TensorLoader
 from mlpipeline.pytorch.packing import Contents
 from mlpipeline.pytorch.placement import choose_placement, limit_threads
@@ -60,7 +62,9 @@ class TorchModel(Model):
 
     Parameters of a version that are read here, all optional: `learning_rate`, `momentum`, `weight_decay` (of the
     default optimizer), `device`, `precision` (see `choose_placement`), `seed` (of the order of the rows), `task`
-    (where the loader is not of this package).
+    (where the loader is not of this package), `evaluation_epochs` (so often the test part is evaluated in training,
+    and reported as `test.accuracy` and so on: for curves, and for a search that prunes), `keep_predictions` (keep those
+    of the test part with the run, for reports; with a loader of this package).
 
     Args:
         versions: the sets of parameters.
@@ -69,6 +73,7 @@ class TorchModel(Model):
     """
 
     allow_delete_model_dir = True
+    _reports_training_part = True
     _run: _Run | None = None
 
     def __init__(self, versions: Versions, allow_delete_model_dir: bool = True, reset_steps: bool = False) -> None:
@@ -150,7 +155,9 @@ class TorchModel(Model):
             run.saved = None
         if first == 0:
             run.checkpoints.remove_states()
-        train(run.learner, self._batches(source, first, last), Plan(first, last, self._keep, self._report_stretch))
+        evaluation = epoch_evaluation(self, run.version, run.learner, first, last)
+        plan = Plan(first, last, self._keep, self._report_stretch, evaluation)
+        train(run.learner, self._batches(source, first, last), plan)
 
     def evaluate_model(self, input_fn: Any, steps: int) -> dict[str, float]:
         """Return the metrics over the first `steps` rows: `loss`; `accuracy`, or `rmse` and `mae`.
@@ -160,6 +167,9 @@ class TorchModel(Model):
         """
         run = self._current()
         source = input_fn() if callable(input_fn) else input_fn
+        if run.version.get(KEEP_PREDICTIONS) and self._artifacts_folder and self._is_test_part(source):
+            predicted, true = predicted_and_true(run.learner, run.loader, ordered_batches(source.head(steps)))
+            self.save_predictions(true, predicted)
         return evaluate(run.learner, ordered_batches(source), self._unscale(), steps)
 
     def predict(self, rows: Any) -> NDArray[Any]:
@@ -217,6 +227,10 @@ class TorchModel(Model):
             place = run.learner.placement.inputs
             parts = [run.learner.outputs(place(part)).cpu() for part in torch.split(inputs, _EVALUATION_BATCH)]
         return torch.cat(parts)
+
+    def _is_test_part(self, source: Any) -> bool:
+        loader = self._current().loader
+        return isinstance(loader, TensorLoader) and source is loader.parts.test
 
     def _unscale(self) -> Callable[[Tensor], Tensor]:
         """Return what brings outputs and targets into the unit of the data."""

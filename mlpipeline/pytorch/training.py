@@ -117,12 +117,14 @@ class Plan:
         keep: called with the number of steps done after each epoch and at the end, and with
             whether this is the end.
         report: called now and then with steps done, steps in all and what was trained since.
+        end_epoch: called with the number of steps done after each epoch, before it is kept.
     """
 
     first_step: int
     last_step: int
     keep: Callable[[int, bool], None]
     report: Callable[[int, int, Trained], None]
+    end_epoch: Callable[[int], None] | None = None
 
 
 def train(learner: Learner, batches: Iterable[Batch], plan: Plan) -> None:
@@ -148,6 +150,8 @@ def train(learner: Learner, batches: Iterable[Batch], plan: Plan) -> None:
             losses, rows, told_at = [], 0, time.monotonic()
             # a short training gets a curve of many points, and a long one not too many
             pause = min(_LONGEST_PAUSE, max(_SHORTEST_PAUSE, (told_at - began) / _PAUSES_IN_TRAINING))
+        if batch.ends_epoch and plan.end_epoch:
+            plan.end_epoch(step)
         if batch.ends_epoch or is_last:
             plan.keep(step, is_last)
 

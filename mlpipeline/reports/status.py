@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -29,10 +30,14 @@ class Overview:
 
 def read_overview(history: History) -> Overview:
     """Return what goes on and what has ended."""
-    latest = history.latest()
+    return overview_of(history.project, history.latest())
+
+
+def overview_of(project: Project, latest: Sequence[Run]) -> Overview:
+    """Return what goes on and what has ended. Args: latest: the last run of each version."""
     ended = [_ended_row(run) for run in latest if run.status != RUNNING]
-    running = tuple(_running_row(history.project, run) for run in latest if run.status == RUNNING)
-    told = _told_board(history.project)
+    running = tuple(_running_row(project, run) for run in latest if run.status == RUNNING)
+    told = _told_board(project)
     failed = sum(row.status not in (Status.SUCCEEDED, Status.PRUNED, Status.INTERRUPTED) for row in ended)
     done = sum(row.status in (Status.SUCCEEDED, Status.PRUNED) for row in ended)
     board = replace(told or Board(), running=running, done=done, failed=failed)

@@ -2,7 +2,8 @@
 
 run_job
     prepare              output file, working directory, import path, device, threads
-    _Run.work             lock -> libraries -> seed -> execute.load_model -> list_versions or run_version
+    _Run.work             lock -> libraries -> seed -> execute.load_model -> list_versions or run_version,
+                          of a version of a search within Trial.follow
     files.replace_file    the result, written aside and moved into place
 """
 
@@ -26,8 +27,10 @@ from typing import Any, NoReturn
 
 from filelock import FileLock, Timeout
 
+from mlpipeline.description import describe_version
 from mlpipeline.errors import MlpError, ModelDirError
 from mlpipeline.files import replace_file
+from mlpipeline.model import Model
 from mlpipeline.project import ARTIFACTS_FOLDER, METRICS_FILE, PROGRESS_FILE
 from mlpipeline.records import Job, Result, Status, now
 from mlpipeline.reporting import Recorder, listen
@@ -35,7 +38,9 @@ from mlpipeline.runner.engine import EXIT_NO_RESULT
 from mlpipeline.runner.execute import list_versions, load_model, run_version
 from mlpipeline.runner.sources import is_project_file
 from mlpipeline.runner.surroundings import finish_threads_and_hooks, flush, prepare, restore_output
+from mlpipeline.runner.trials import Pruned, Trial
 from mlpipeline.scripting import log_to
+from mlpipeline.versions import Version
 
 LOCK_SECONDS = 15.0
 _RUNNER_FOLDER = os.path.dirname(os.path.abspath(__file__))
@@ -83,6 +88,9 @@ class _Run:
         try:
             self.work()
             return self._result(Status.SUCCEEDED)
+        except Pruned as pruned:
+            self._values["metrics"] = pruned.metrics
+            return self._result(Status.PRUNED, error_summary=str(pruned))
         except KeyboardInterrupt as error:
             return self._failure(Status.INTERRUPTED, error, "interrupted")
         except SystemExit as error:
@@ -107,13 +115,24 @@ class _Run:
             return
         if seeded != [name for name in _SEEDED if name in sys.modules]:
             seed_everything(job.seed)
-        listen(_recorder(job))
         model._source_digest = job.source_digest
         model._artifacts_folder = Path(job.model_dir, ARTIFACTS_FOLDER, job.run_id)
-        metrics, outputs, steps = run_version(job, model, started=self._model_dir_is_ready)
-        self._values.update(metrics=metrics, outputs=outputs, steps=steps)
+        version = model.versions.get(job.version)
+        trial = Trial.of(job, model, version)
+        if trial is None:
+            listen(_recorder(job))
+            self._run_version(job, model, version)
+        else:
+            self._values["parameters"] = describe_version(trial.version)
+            listen(_recorder(job), trial)
+            trial.follow(lambda: self._run_version(trial.job, model, trial.version))
         if job.keeps_files:
             _copy_sources(job, loaded_sources(job))  # what training has loaded late
+
+    def _run_version(self, job: Job, model: Model, version: Version) -> dict[str, float]:
+        metrics, outputs, steps = run_version(job, model, self._model_dir_is_ready, version)
+        self._values.update(metrics=metrics, outputs=outputs, steps=steps)
+        return metrics
 
     def _hold_lock(self) -> None:
         lock = FileLock(Path(self.job.model_dir, ".lock"), timeout=LOCK_SECONDS)

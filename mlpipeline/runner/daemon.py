@@ -124,6 +124,7 @@ class Daemon:
         self._show()
         for ended in self.engine.wait(_TICK_SECONDS if self._active else _IDLE_SECONDS):
             self._finish(ended)
+        self.workplace.tend()
         self._heed_signals()
         self._heed_deadlines()
         if self.options.relays_output:
@@ -211,6 +212,7 @@ class Daemon:
     def _job(
         self, run_id: str, script: str, candidate: Candidate | None, places: Places, sources: Sources, slot: int
     ) -> Job:
+        keeps_files = self.mode.keeps_model_dir and candidate is not None
         return Job(
             run_id=run_id,
             script=script,
@@ -222,7 +224,7 @@ class Daemon:
             output_file=places.output_file,
             log_file=places.log_file,
             is_test=self.mode.runs_one_step,
-            keeps_files=self.mode.keeps_model_dir and candidate is not None,
+            keeps_files=keeps_files,
             clean_model_dir=not (candidate and self._resumes(candidate)),
             seed=candidate.seed if candidate else 0,
             device=self._devices[slot % len(self._devices)] if self._devices else None,
@@ -230,6 +232,7 @@ class Daemon:
             imports=sources.imports,
             sources=tuple(map(str, sources.files)),
             source_digest=sources.digest,
+            study_file=str(self.project.study_file(script, sources.digest)) if keeps_files else "",
         )
 
     def _resumes(self, candidate: Candidate) -> bool:

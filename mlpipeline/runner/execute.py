@@ -67,17 +67,20 @@ def list_versions(job: Job, model: Model) -> list[dict[str, Any]]:
     ]
 
 
-def run_version(job: Job, model: Model, started: Callable[[], None]) -> tuple[dict[str, float], Outputs, int]:
+def run_version(
+    job: Job, model: Model, started: Callable[[], None], version: Version | None = None
+) -> tuple[dict[str, float], Outputs, int]:
     """Train and evaluate one version.
 
     Args:
         job: what to run.
         model: the script's, fresh.
         started: called when the model directory is ready and before anything is trained.
+        version: with parameters that were chosen for this run; the model's own of that name where None.
     Returns: metrics by name, texts by heading, and the number of batches trained.
     """
     assert job.version is not None
-    version = model.versions.get(job.version)
+    version = model.versions.get(job.version) if version is None else version
     loader = _data_loader(version)
     version = version.replacing(dataloader=loader)
     model._version = version

@@ -39,6 +39,7 @@ from mlpipeline.runner.surroundings import RUN_ID_VARIABLE
 PULLED_IN_LATE = {
     "torch": ("torch._dynamo", "torch.utils.data"),
     "numpy": ("numpy.random", "threadpoolctl"),
+    "optuna": ("mlpipeline.runner.studies",),
     "mlpipeline.ensemble": ("sklearn.model_selection", "scipy.stats", "numpy.random", "altair", "vl_convert"),
     "mlpipeline.ensemble:KerasTrainer": ("mlpipeline.ensemble.keras_loaded", "torch._dynamo"),
     "mlpipeline.dataflow": ("pandas", "numpy.random", "mlpipeline.dataflow.drawing"),

@@ -18,7 +18,7 @@ def output_block(end: Record, result: Result) -> str:
         f"Model: {end.script}",
         f"Version: {end.version}",
     ]
-    if Status(result.status).is_done:
+    if result.status == Status.SUCCEEDED:
         lines += [f"Evaluation on train set: {result.outputs.get('train', '')}"]
         lines += [f"Evaluation on test set: {result.outputs.get('test', '')}"]
     else:

@@ -106,7 +106,16 @@ def _imported_names(path: str, *_stamp: int) -> tuple[str, ...]:
         elif isinstance(node, ast.ImportFrom):
             module = "." * node.level + (node.module or "")
             names.update(dict.fromkeys(f"{module}:{alias.name}" for alias in node.names))
+        elif _is_search(node):
+            names["optuna"] = None
     return tuple(names)
+
+
+def _is_search(node: ast.AST) -> bool:
+    """Tell whether this calls `versions.search(...)`, whose runs import Optuna: by the names that it alone takes."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or node.func.attr != "search":
+        return False
+    return len(node.args) > 3 or any(keyword.arg in ("metric", "direction", "trials") for keyword in node.keywords)
 
 
 def _local_files(name: str, folders: list[Path], importer: Path) -> Iterator[Path]:

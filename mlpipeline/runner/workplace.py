@@ -19,6 +19,7 @@ from mlpipeline.locks import goes_on
 from mlpipeline.project import RESULT_FILE, Project
 from mlpipeline.records import RUNNING, Job, Record, Result, Status, now
 from mlpipeline.runner.claims import Claims, settle_abandoned, settle_in
+from mlpipeline.runner.followers import Followers
 from mlpipeline.runner.git import GitState, Question
 from mlpipeline.runner.journal import Journal, append_line
 from mlpipeline.runner.outputs import output_block
@@ -71,6 +72,9 @@ class Workplace(Protocol):
     def show(self, board: Board) -> None:
         """Keep the state of things for a second terminal."""
 
+    def tend(self) -> None:
+        """Look after what goes on beside the runs; called several times a second."""
+
     def close(self) -> None:
         """Give everything back."""
 
@@ -107,6 +111,9 @@ class Scratch:
         pass
 
     def show(self, board: Board) -> None:
+        pass
+
+    def tend(self) -> None:
         pass
 
     def close(self) -> None:
@@ -148,6 +155,7 @@ class Kept:
         self._git = GitState(project.root, project.outputs_dir)
         self._starts: dict[str, tuple[Record, Question]] = {}
         self._journal: Journal
+        self._followers: Followers | None = None
 
     def open(self, screen: Screen) -> None:
         try:
@@ -159,8 +167,10 @@ class Kept:
             ) from error
         self._journal = Journal(self._project, screen.warn)
         self._journal.refresh()
+        self._followers = Followers(self._project, screen)
         for record, result in settle_abandoned(self._journal, self._claims, self._project):
             screen.say(f"{record.script}:{record.version} was left unfinished by an earlier daemon: {record.status}")
+            self._followers.ended(record, is_run=False)
             if result is not None:
                 self._write_output(record, result)
 
@@ -197,6 +207,8 @@ class Kept:
         start = Record("start", job.run_id, job.script, job.version, RUNNING, candidate.fingerprint, details)
         self._journal.append(start)
         self._starts[job.run_id] = (start, self._git.ask())
+        if self._followers:
+            self._followers.began()
 
     def end(self, job: Job, candidate: Candidate, result: Result) -> None:
         start, question = self._starts.pop(job.run_id)
@@ -205,6 +217,8 @@ class Kept:
         self._journal.append(end)
         self._write_output(end, result)
         self._claims.release(candidate.model_dir)
+        if self._followers:
+            self._followers.ended(end)
 
     def _write_output(self, end: Record, result: Result) -> None:
         if self._writes_logs:
@@ -212,13 +226,22 @@ class Kept:
 
     def end_listing(self, script: str, digest: str, result: Result) -> None:
         details = {"started": result.ended, "host": self._project.host, "pid": os.getpid(), **result.kept()}
-        self._journal.append(Record("end", result.run_id, script, None, result.status, digest, details))
+        end = Record("end", result.run_id, script, None, result.status, digest, details)
+        self._journal.append(end)
+        if self._followers:
+            self._followers.ended(end, is_run=False)
 
     def show(self, board: Board) -> None:
         with contextlib.suppress(OSError):  # whether the disk is full is for the journal to say
             replace_file(self._project.status_file, board.to_json())
 
+    def tend(self) -> None:
+        if self._followers:
+            self._followers.tend()
+
     def close(self) -> None:
+        if self._followers:
+            self._followers.close()
         for _, question in self._starts.values():
             question.close()
         self._git.close()

@@ -270,3 +270,20 @@ def test_loss_of_the_script_alone_is_measured_without_a_task(tmp_path: Path) -> 
     model.pre_execution_hook(version(Pairs(pairs())), str(tmp_path))
     model.train_model(pairs(), 5)
     assert set(model.evaluate_model(pairs(), 24)) == {"loss"}
+
+
+@pytest.mark.parametrize("make", [blobs, line])
+def test_predictions_of_the_test_part_are_kept_where_the_version_wants_them(make: Any, tmp_path: Path) -> None:
+    loader, model = make(), new()
+    model._artifacts_folder = tmp_path / "artifacts"
+    chosen = version(loader, keep_predictions=True)
+    run(model, chosen, tmp_path)
+    score = model.evaluate_model(loader.get_test_input(), len(loader.get_test_input()))
+    model.evaluate_model(loader.get_train_input(), 5)
+    kept = pd.read_csv(tmp_path / "artifacts" / "test.predictions.csv")
+    assert len(kept) == len(loader.get_test_input())
+    if "accuracy" in score:
+        assert (kept.truth == kept.prediction).mean() == pytest.approx(score["accuracy"])
+    else:
+        assert ((kept.truth - kept.prediction) ** 2).mean() ** 0.5 == pytest.approx(score["rmse"], rel=1e-4)
+        assert kept.truth.mean() > 1000

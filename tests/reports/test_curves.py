@@ -59,6 +59,15 @@ def test_damaged_lines_and_a_torn_end_are_left_out(outputs, reader):
     assert reader("a:v1") == {"loss": ([1, 3], [3.0, 1.0])}
 
 
+def test_torn_lines_that_fit_together_are_no_points(outputs, reader):
+    record = end(1)
+    write(outputs, record)
+    write_curve(outputs, record, {"loss": [3.0]})
+    with (outputs / record["model_dir"] / "metrics.jsonl").open("a") as file:
+        file.write('{"step":2,"time":1,"metrics":{"loss":2\n"x":1}}\n{"step":3,"time":1,"metrics":{"loss":1}}\n')
+    assert reader("a:v1") == {"loss": ([1, 3], [3.0, 1.0])}
+
+
 def test_a_growing_file_is_followed(outputs, tmp_path):
     record = end(1)
     write(outputs, record)

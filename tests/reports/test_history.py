@@ -202,3 +202,12 @@ def test_a_record_that_names_a_directory_elsewhere_leads_nowhere(outputs, look):
     write(outputs, end(1, model_dir="../../etc"))
     history = look().history
     assert history.folder(history.find("a:v1")) is None
+
+
+def test_what_another_process_has_taken_in_is_news_all_the_same(tmp_path, outputs):
+    write(outputs, end(1))
+    one, other = Looking(tmp_path).history, Looking(tmp_path).history
+    write(outputs, start(2))
+    assert other.refresh()
+    assert one.refresh()
+    assert not one.refresh()
