@@ -11,7 +11,7 @@ EXTRAS = {
     "ray": ["ray"],
     "parquet": ["pyarrow>=15"],
     "report": ["itables>=2.5", "plotly>=6"],
-    "search": ["optuna>=4"],
+    "search": ["optuna>=5"],
     "serving": ["fastapi", "uvicorn"],
     "tensorboard": ["tensorboard>=2.16"],
     "ui": ["fastapi>=0.110", "itables>=2.5", "plotly>=6", "sse-starlette>=2", "uvicorn>=0.29"],

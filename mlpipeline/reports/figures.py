@@ -22,22 +22,22 @@ _MOST_POINTS = 2_000
 
 
 def curves_figure(
-    project: str | Path = ".", selections: Sequence[str] = (), *, metric: str = "", log: bool = False
+    project: str | Path = ".", names: Sequence[str] = (), *, metric: str = "", log: bool = False
 ) -> Figure:
     """Draw one metric over the steps of the last run of each version.
 
     Args:
         project: the project folder.
-        selections: `SCRIPT` or `SCRIPT:VERSION`, which may be patterns; none means all.
+        names: `SCRIPT` or `SCRIPT:VERSION`, which may be patterns; none means all.
         metric: one that was reported over steps; the first one if it is empty.
         log: whether values are on a logarithmic scale.
     Raises: ReportError: no run has such curves.
     """
     with _history(project) as history:
         reader = CurveReader(history)
-        curves = {run.name: reader.of(run) for run in _latest(history, selections)}
-    names = dict.fromkeys(name for by_metric in curves.values() for name in by_metric)
-    metric = _known(metric, list(names), "is reported over steps")
+        curves = {run.name: reader.of(run) for run in _latest(history, names)}
+    reported = list(dict.fromkeys(name for by_metric in curves.values() for name in by_metric))
+    metric = _known(metric, reported, "is reported over steps")
     traces: list[dict[str, Any]] = []
     for name, by_metric in curves.items():
         if metric in by_metric:
@@ -49,17 +49,17 @@ def curves_figure(
     return new_figure(traces, {"xaxis": {"title": {"text": "step"}}, "yaxis": axis, "showlegend": True})
 
 
-def parallel_coordinates(project: str | Path = ".", selections: Sequence[str] = (), *, metric: str = "") -> Figure:
+def parallel_coordinates(project: str | Path = ".", names: Sequence[str] = (), *, metric: str = "") -> Figure:
     """Draw the last run of each version as a line through its parameters, those that differ, and a metric.
 
     Args: as for `curves_figure`; the metric is one of those that a run ends with.
     Raises: ReportError: no run has the metric.
     """
-    runs, metric = _measured(project, selections, metric)
+    runs, metric = _measured(project, names, metric)
     return parallel_of_runs(runs, metric)
 
 
-def parameter_importance(project: str | Path = ".", selections: Sequence[str] = (), *, metric: str = "") -> Figure:
+def parameter_importance(project: str | Path = ".", names: Sequence[str] = (), *, metric: str = "") -> Figure:
     """Draw how much each parameter tells of a metric, over the last run of each version.
 
     A random forest (scikit-learn) learns the metric from the parameters. Importance is what its error on runs that it
@@ -68,7 +68,7 @@ def parameter_importance(project: str | Path = ".", selections: Sequence[str] = 
     Args: as for `parallel_coordinates`.
     Raises: ReportError: the runs are too few, or their parameters do not differ.
     """
-    runs, metric = _measured(project, selections, metric)
+    runs, metric = _measured(project, names, metric)
     return importance_of_runs(runs, metric)
 
 
@@ -97,18 +97,18 @@ def _history(project: str | Path) -> History:
     return History(load_project(Path(project)))
 
 
-def _latest(history: History, selections: Sequence[str]) -> list[Run]:
-    runs = history.latest([parse_selection(text) for text in selections])
+def _latest(history: History, names: Sequence[str]) -> list[Run]:
+    runs = history.latest([parse_selection(text) for text in names])
     if not runs:
         raise ReportError(
-            f"no run of {', '.join(selections) or 'any script'} is recorded; `mlpipeline -r` runs the queue"
+            f"no run of {', '.join(names) or 'any script'} is recorded; `mlpipeline -r` runs the queue"
         )
     return runs
 
 
-def _measured(project: str | Path, selections: Sequence[str], metric: str) -> tuple[list[Run], str]:
+def _measured(project: str | Path, names: Sequence[str], metric: str) -> tuple[list[Run], str]:
     with _history(project) as history:
-        runs = _latest(history, selections)
+        runs = _latest(history, names)
     return runs, _known(metric, sorted(names_of(runs, "metrics")), "is a metric of these runs")
 
 

@@ -34,7 +34,7 @@ def files_of(history: History, run: Run, *, owns_model: bool) -> Iterator[Upload
     folder = history.folder(run)
     if folder is None:
         return
-    if Path(run.run_id).name == run.run_id:  # a journal may be written by anybody
+    if re.fullmatch(r"\w[\w.-]*", run.run_id):  # a journal may be written by anybody
         yield from _below(folder / ARTIFACTS_FOLDER / run.run_id, "")
     if re.fullmatch(r"[0-9a-f]+", run.source_digest):
         yield from _below(folder / "code" / run.source_digest[:12], "code")

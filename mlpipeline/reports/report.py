@@ -28,7 +28,7 @@ _LIBRARY_NAMES = 200
 def write_report(
     project: str | Path = ".",
     path: str | Path = "report.html",
-    selections: Sequence[str] = (),
+    names: Sequence[str] = (),
     *,
     every: bool = False,
     history: History | None = None,
@@ -38,18 +38,18 @@ def write_report(
     Args:
         project: the project folder.
         path: the file.
-        selections: `SCRIPT` or `SCRIPT:VERSION`, which may be patterns; none means all.
+        names: `SCRIPT` or `SCRIPT:VERSION`, which may be patterns; none means all.
         every: every run, not only the last one of each version.
         history: the records, where they have been opened already.
     Raises: ReportError: none of the selected runs is recorded, or Plotly or itables is not installed.
     """
     if history is None:
         with History(load_project(Path(project))) as opened:
-            return write_report(project, path, selections, every=every, history=opened)
-    chosen = [parse_selection(text) for text in selections]
+            return write_report(project, path, names, every=every, history=opened)
+    chosen = [parse_selection(text) for text in names]
     runs = history.runs(chosen) if every else history.latest(chosen)
-    if selections and not runs:
-        raise _none_of(history, selections)
+    if names and not runs:
+        raise _none_of(history, names)
     target = Path(path)
     replace_file(target, static_page(history.project.root.name, report_data(history, runs)))
     return target
@@ -102,10 +102,10 @@ def _details(history: History, runs: Sequence[Run]) -> tuple[dict[str, Any], dic
     return details, codes
 
 
-def _none_of(history: History, selections: Sequence[str]) -> ReportError:
+def _none_of(history: History, wanted: Sequence[str]) -> ReportError:
     names = [run.name for run in history.latest()]
-    near = did_you_mean(selections[0], names) or (f"; there are {', '.join(names[:10])}" if names else "")
-    return ReportError(f"no run of {', '.join(selections)} is recorded{near}")
+    near = did_you_mean(wanted[0], names) or (f"; there are {', '.join(names[:10])}" if names else "")
+    return ReportError(f"no run of {', '.join(wanted)} is recorded{near}")
 
 
 def _left_out(run: Run) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def recorded(project):
         "weights.safetensors": "weights",
         "checkpoint.safetensors": "resumed from",
         ".lock": "",
-        "stdout.log": f"--- a.py:v1 {record['run_id']} ---\nhello\n--- a.py:v1 later ---\nbye\n",
+        "stdout.log": f"--- a.py:v1 {record['run_id']} ---\nhello\n--- a.py:v1 20270102T030405-abc ---\nbye\n",
     }
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

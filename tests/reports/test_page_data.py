@@ -117,7 +117,8 @@ def test_the_log_is_the_runs_own_part(folder: Folder) -> None:
     write(folder.outputs, end(1))
     directory = folder.outputs / end(1)["model_dir"]
     directory.mkdir(parents=True)
-    log = "--- a.py:v1 other ---\nnot this\n--- a.py:v1 run000001 ---\none\ntwo\n--- a.py:v1 later ---\nnor this\n"
+    parts = {"20260102T030400-01ab": "not this", "run000001": "one\ntwo", "20260102T030405-01ab": "nor this"}
+    log = "".join(f"--- a.py:v1 {run_id} ---\n{text}\n" for run_id, text in parts.items())
     (directory / "stdout.log").write_text(log)
     assert details(folder)["log"] == "one\ntwo\n"
 

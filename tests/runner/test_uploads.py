@@ -109,8 +109,8 @@ def test_failures_are_tried_again_and_are_one_warning(folder, told):
     uploads.ended(is_run=False)
     log = folder.project.mlflow_log_file
     wait_until(lambda: uploads.tend() or log.read_text().count("cannot be reached") > 1)
-    wait_until(lambda: uploads._process.poll() is not None)
-    uploads.tend()
+    process = uploads._process
+    wait_until(lambda: uploads.tend() or uploads._process is not process)
     uploads.close()
     assert len(warned) == 1
     assert said == []
@@ -122,8 +122,8 @@ def test_an_idle_uploader_ends_and_a_later_end_starts_another(folder, told):
     uploads = make("sqlite:///outputs/mlflow.db", idle_seconds=0.0)
     for _ in range(2):
         uploads.ended(is_run=False)
-        assert len(uploaders(folder)) == 1
-        wait_until(lambda: uploads.tend() or not uploaders(folder))
+        wait_until(lambda: len(uploaders(folder)) == 1)
+        wait_until(lambda: uploads.tend() or uploads._process is None)
     assert warned == []
 
 
