@@ -7,7 +7,7 @@ from setuptools import find_packages, setup
 EXTRAS = {
     "keras": ["keras>=3"],
     "sql": ["SQLAlchemy>=2"],
-    "mlflow": ["mlflow"],
+    "mlflow": ["mlflow>=3"],
     "ray": ["ray"],
     "parquet": ["pyarrow>=15"],
     "report": ["itables>=2.5", "plotly>=6"],

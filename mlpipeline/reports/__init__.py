@@ -17,13 +17,15 @@ if TYPE_CHECKING:
         residuals,
     )
     from mlpipeline.reports.frames import compare, learning_curves, runs
+    from mlpipeline.reports.mlflow_upload import mlflow_sync
     from mlpipeline.reports.report import write_report
 
 _HOMES = {
     "compare": "frames",
     "confusion_matrix": "figures",
-    "learning_curves": "frames",
     "curves_figure": "figures",
+    "learning_curves": "frames",
+    "mlflow_sync": "mlflow_upload",
     "parallel_coordinates": "figures",
     "parameter_importance": "figures",
     "residuals": "figures",
@@ -35,6 +37,7 @@ __all__ = [
     "confusion_matrix",
     "curves_figure",
     "learning_curves",
+    "mlflow_sync",
     "parallel_coordinates",
     "parameter_importance",
     "residuals",

@@ -100,9 +100,7 @@ def _history(project: str | Path) -> History:
 def _latest(history: History, names: Sequence[str]) -> list[Run]:
     runs = history.latest([parse_selection(text) for text in names])
     if not runs:
-        raise ReportError(
-            f"no run of {', '.join(names) or 'any script'} is recorded; `mlpipeline -r` runs the queue"
-        )
+        raise ReportError(f"no run of {', '.join(names) or 'any script'} is recorded; `mlpipeline -r` runs the queue")
     return runs
 
 
