@@ -120,7 +120,10 @@ async function loadQueue() {
 }
 
 function showQueue(told) {
+  // rows are left as they are where nothing has changed: a key may be down on one of them
+  const isShown = JSON.stringify(told) === JSON.stringify(queue);
   queue = told;
+  if (isShown) return;
   byId("queue-hint").textContent = [queueHint(), ...(queue.warnings ?? [])].join(" ");
   byId("queue-available").replaceChildren(...queue.available.map((name) => make("option", { value: name })));
   for (const control of byId("queue-add").elements) control.disabled = !queue.editable;
@@ -191,7 +194,7 @@ let turn = Promise.resolve();
 
 /** Make a change after those before it: each starts from the list that the last one has left. */
 function inTurn(change) {
-  turn = turn.then(change);
+  turn = turn.catch(() => {}).then(change);
   return turn;
 }
 
@@ -252,7 +255,7 @@ function listen() {
   on("runs", refreshRuns);
   on("curves", takeGrown);
   on("log", takeLog);
-  on("queue", () => loadQueue().catch(showFailure));
+  on("queue", () => inTurn(loadQueue).catch(showFailure));
   events.addEventListener("open", () => showConnection(true));
   events.addEventListener("error", () => showConnection(false));
 }
@@ -275,7 +278,7 @@ function showConnection(isThere) {
   if (isThere && wasAway) {
     // what has changed meanwhile was told to nobody
     refreshRuns();
-    loadQueue().catch(showFailure);
+    inTurn(loadQueue).catch(showFailure);
   }
   wasAway = !isThere;
   byId("connection").hidden = isThere;
