@@ -197,7 +197,7 @@ def test_a_half_uploaded_run_is_found_and_gets_what_it_lacks(local, project):
     record = end(1)
     write(project / "outputs", record)
     write_curve(project / "outputs", record, {"loss": [3.0, 2.0, 1.0]})
-    experiment = local.create_experiment(f"{project.name}/a.py")
+    experiment = local.create_experiment(f"{project.name}/a.py", artifact_location=(project / "files").as_uri())
     half = local.create_run(experiment, run_name="v1", tags={"mlpipeline.run_id": record["run_id"]})
     local.log_metric(half.info.run_id, "loss", 3.0, 1_700_000_000_000, 1)
     local.log_param(half.info.run_id, "batch_size", "4")
