@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 _TINY = 1e-300
 _TERMS = 300
@@ -69,6 +70,7 @@ def t_tail(t: float, freedom: float) -> float:
     return 0.5 * _incomplete_beta(freedom / 2, 0.5, freedom / (freedom + t * t))
 
 
+@lru_cache(maxsize=1024)  # groups are mostly of a few sizes
 def t_quantile(probability: float, freedom: float) -> float:
     """Return the value that is exceeded with 1 - probability. Args: probability: above 0.5."""
     low, high = 0.0, 1.0
