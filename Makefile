@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: run test check lint types bench clean
+.PHONY: run test check lint types bench pictures clean
 
 run: $(READY)
 	$(BIN)/mlpipeline -r -u
@@ -36,6 +36,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.ensemble_quality
 	$(BIN)/python -m benchmarks.reports_speed
 	$(BIN)/python -m benchmarks.search_quality
+
+pictures: $(READY)
+	MLPIPELINE_PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest tests/cli/test_picture.py tests/reports/test_report_page.py tests/reports/test_ui_page.py
 
 $(READY): setup.py pyproject.toml
 	$(PYTHON) -m venv .venv
