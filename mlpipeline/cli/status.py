@@ -11,7 +11,7 @@ import click
 
 from mlpipeline.cli.history import open_history
 from mlpipeline.reports.history import History
-from mlpipeline.reports.status import Overview, read_overview
+from mlpipeline.reports.overview import Overview, read_overview
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType

@@ -17,8 +17,8 @@ from mlpipeline.project import METRICS_FILE, Project
 from mlpipeline.records import RUNNING, dumps
 from mlpipeline.reports.curves import CurveReader
 from mlpipeline.reports.history import History, Run
+from mlpipeline.reports.overview import Overview, overview_of
 from mlpipeline.reports.page_data import curves_data, details_data, plain, run_data
-from mlpipeline.reports.status import Overview, overview_of
 
 _SECOND_LOOK_SECONDS = 1.0  # between looks at what no file tells: whether processes live
 _CURVES_SECONDS = 0.4

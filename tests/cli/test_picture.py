@@ -11,7 +11,7 @@ from rich.console import Console
 
 from mlpipeline.cli.live_screen import render_board, render_results
 from mlpipeline.reports.history import History
-from mlpipeline.reports.status import read_overview
+from mlpipeline.reports.overview import read_overview
 from tests.support import Folder, wait_until
 
 TRAIN = """
