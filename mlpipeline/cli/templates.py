@@ -6,6 +6,12 @@ MLP_CONFIG = """\
 models_dir = models
 # where runs leave their records, logs and model directories
 outputs_dir = outputs
+
+# [TRACKING]
+# mlflow_uri = sqlite:///outputs/mlflow.db
+
+# [NOTIFY]
+# command = notify-send "$MLPIPELINE_SCRIPT:$MLPIPELINE_VERSION $MLPIPELINE_STATUS"
 """
 
 QUEUE_FILE = """\
