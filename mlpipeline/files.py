@@ -27,6 +27,8 @@ def replace_file(path: Path, content: bytes | str, *, synced: bool = False, keep
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.tmp")  # one name, so that kills do not leave many
     try:
+        if aside.is_symlink():  # what it leads to is not ours
+            aside.unlink()
         with aside.open("wb") as file:
             file.write(data)
             if synced:

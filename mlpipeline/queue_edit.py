@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
@@ -60,8 +61,10 @@ def rewritten(text: str, scripts: Sequence[str], name: str = "models.config") ->
         name: what to call the file in messages.
     Raises: ConfigError: the text is no queue file, or a name cannot stand in one.
     """
+    if len(scripts) > _MOST_SCRIPTS:
+        raise ConfigError(f"expected up to {_MOST_SCRIPTS} scripts, but got {len(scripts)}")
     asked = [_checked(script) for script in scripts]
-    if doubled := {script for script in asked if asked.count(script) > 1}:
+    if doubled := {script for script, count in Counter(asked).items() if count > 1}:
         raise ConfigError(f"expected each script once, but got {', '.join(sorted(doubled))} more than once")
     if listed_scripts(text, name)[0] == asked:
         return text
@@ -86,8 +89,8 @@ def write_queue(project: Project, path: Path, expected: str, scripts: Sequence[s
     """
     from filelock import FileLock, Timeout
 
-    target = path.resolve()
     try:
+        target = path.resolve()
         project.outputs_dir.mkdir(parents=True, exist_ok=True)
         with FileLock(project.outputs_dir / f".{path.name}.lock", timeout=_LOCK_SECONDS):
             content = read_queue_file(target)
@@ -147,8 +150,6 @@ def _checked(script: str) -> str:
 
 
 def _check_added(project: Project, before: Iterable[str], scripts: Sequence[str]) -> None:
-    if len(scripts) > _MOST_SCRIPTS:
-        raise ConfigError(f"expected up to {_MOST_SCRIPTS} scripts, but got {len(scripts)}")
     for script in map(script_name, scripts):
         if script in before or is_pattern(script) or project.script_path(script).is_file():
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -92,8 +93,8 @@ def available_scripts(project: Project) -> list[str]:
 
 def _has_model(path: Path) -> bool:
     try:
-        stat = path.stat()
-        return _sets_model(path, stat.st_mtime_ns, stat.st_size)
+        status = path.stat()
+        return stat.S_ISREG(status.st_mode) and _sets_model(path, status.st_mtime_ns, status.st_size)
     except OSError:
         return False
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import resource
+import signal
 import string
 import threading
 from pathlib import Path
@@ -182,10 +184,27 @@ def test_a_file_that_is_not_there_is_begun(folder: Folder) -> None:
 def test_a_full_disk_leaves_the_old_file(folder: Folder) -> None:
     path = folder.root / "models.config"
     path.write_text(FILE)
-    (folder.root / ".models.config.tmp").symlink_to("/dev/full")
-    with pytest.raises(ConfigError, match="No space left on device; it stays as it was"):
-        write_queue(folder.project, path, revision(path.read_bytes()), ["b.py"])
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, most))  # as a full disk: no file may grow
+    try:
+        with pytest.raises(ConfigError, match="File too large; it stays as it was"):
+            write_queue(folder.project, path, revision(path.read_bytes()), ["b.py"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        signal.signal(signal.SIGXFSZ, ignored)
     assert path.read_text() == FILE
+    assert not list(folder.root.glob(".models.config.tmp"))
+
+
+def test_a_link_in_the_way_leads_nowhere(folder: Folder) -> None:
+    path, elsewhere = folder.root / "models.config", folder.root / "elsewhere"
+    path.write_text(FILE)
+    elsewhere.write_text("mine")
+    (folder.root / ".models.config.tmp").symlink_to(elsewhere)
+    write_queue(folder.project, path, revision(path.read_bytes()), ["a.py"])
+    assert elsewhere.read_text() == "mine"
+    assert not path.is_symlink()
 
 
 def test_of_many_writers_at_once_one_wins(folder: Folder) -> None:

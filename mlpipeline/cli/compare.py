@@ -10,6 +10,7 @@ import click
 
 from mlpipeline.cli import tables
 from mlpipeline.cli.history import open_history
+from mlpipeline.errors import ReportError
 from mlpipeline.reports.choice import choose_runs, is_of_one_version
 from mlpipeline.reports.comparison import Comparison, Question, compare_runs
 from mlpipeline.reports.history import History
@@ -52,7 +53,10 @@ def command(
     Runs that differ only in the seed are one row: the mean, half the width of its 95 % confidence interval (ci95),
     the sample deviation (sd) and the p value of Welch's test against the best; * marks p < 0.05.
     """
-    chosen = tuple(name for name in next(csv.reader([columns], skipinitialspace=True), []) if name)
+    try:
+        chosen = tuple(name for name in next(csv.reader([columns], skipinitialspace=True), []) if name)
+    except csv.Error as error:
+        raise ReportError(f"--columns expects names with commas between, but got {columns!r}: {error}") from None
     is_plain = not (metric or sort or where or chosen or every or groups or limit or form) and minimizes is None
     gc.disable()  # a hundred thousand records are no garbage, and looking for it takes a fifth of the time
     with open_history(directory) as history:
@@ -90,7 +94,7 @@ def _print_rich(table: Comparison, *, is_chosen: bool) -> None:
     bold = None
     if table.best is not None and table.metric in table.columns:
         bold = table.best, table.columns.index(table.metric)
-    kept = table.columns if is_chosen else ("name", "status", "n", table.metric, "ci95", "delta", "p")
+    kept = table.columns if is_chosen else ("name", "n", table.metric, "delta")
     unasked = tables.print_rich(table.columns, table.rows, bold=bold, kept=kept)
     if unasked:
         click.echo(f"too wide for {tables.safe_text(', '.join(unasked))}; --columns A,B,... chooses")

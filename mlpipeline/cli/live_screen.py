@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mlpipeline.board import Board, EndedRow, RunningRow
 from mlpipeline.cli.plain_screen import PlainScreen, format_metrics, format_seconds, printable
+from mlpipeline.cli.tables import safe_text
 from mlpipeline.records import Status
 
 _REFRESH_SECONDS = 0.2
@@ -82,8 +83,8 @@ def render_results(ended: list[EndedRow], *, wraps: bool = True) -> Table:
         metrics = (
             row.metrics if wraps else dict(sorted(row.metrics.items(), key=lambda item: item[0].startswith("train")))
         )
-        detail = Text(printable(format_metrics(metrics) or row.error))
-        table.add_row(Text(row.script), Text(row.version), status, f"{row.seconds:.2f}", detail)
+        detail = Text(safe_text(format_metrics(metrics) or row.error))
+        table.add_row(Text(safe_text(row.script)), Text(safe_text(row.version)), status, f"{row.seconds:.2f}", detail)
     return table
 
 
@@ -95,8 +96,8 @@ def _cells(row: RunningRow) -> list[RenderableType]:
     done = "evaluating" if total and step == total else done
     left = row.seconds_left()
     spent = format_seconds(time.time() - row.started) + (f", {format_seconds(left)} left" if left else "")
-    name = Text(f"{row.script}:{row.version}", overflow="ellipsis", no_wrap=True)
-    metrics = Text(format_metrics(report.get("metrics", {})), overflow="ellipsis", no_wrap=True)
+    name = Text(safe_text(f"{row.script}:{row.version}"), overflow="ellipsis", no_wrap=True)
+    metrics = Text(safe_text(format_metrics(report.get("metrics", {}))), overflow="ellipsis", no_wrap=True)
     return [name, bar, done, spent, metrics]
 
 

@@ -24,5 +24,7 @@ def command(directory: Path, selections: tuple[str, ...], output: Path, every: b
     from mlpipeline.reports.report import write_report
 
     with open_history(directory) as history:
+        if not history.latest():
+            click.echo("warning: nothing has been recorded yet; `mlpipeline -r` records runs", err=True)
         path = write_report(directory, output, selections, every=every, history=history)
     click.echo(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlpipeline.cli.history import open_history
+from mlpipeline.cli.tables import safe_text
 from mlpipeline.reports.history import History
 from mlpipeline.reports.overview import Overview, read_overview
 
@@ -95,7 +96,8 @@ def _print_plain(overview: Overview) -> None:
     lines = []
     for row in overview.ended:
         name = f"{row.script}:{row.version}" if row.version else row.script
-        lines.append(f"{name}  {row.status}  {row.seconds:.2f} s  {format_metrics(row.metrics) or row.error}")
+        detail = format_metrics(row.metrics) or row.error
+        lines.append(safe_text(f"{name}  {row.status}  {row.seconds:.2f} s  {detail}"))
     if lines:
         click.echo("\n".join(lines))
     _print_running(overview)
@@ -112,9 +114,11 @@ def _print_running(overview: Overview) -> None:
         step = f"step {report['step']}/{report['total'] or '?'}" if report else "working"
         left = run.seconds_left()
         rest = f"  about {format_seconds(left)} left" if left else ""
-        click.echo(f"{run.script}:{run.version}  RUNNING  {step}  {format_metrics(report.get('metrics', {}))}{rest}")
+        metrics = format_metrics(report.get("metrics", {}))
+        click.echo(safe_text(f"{run.script}:{run.version}  RUNNING  {step}  {metrics}{rest}"))
 
 
 def _counts(overview: Overview) -> str:
     board = overview.board
-    return f"{len(board.running)} running, {board.queued} queued, {board.done} done, {board.failed} failed"
+    unread = f", {board.unlisted} scripts not read yet" if board.unlisted else ""
+    return f"{len(board.running)} running, {board.queued} queued{unread}, {board.done} done, {board.failed} failed"

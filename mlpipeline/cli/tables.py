@@ -79,7 +79,7 @@ def column_texts(name: str, values: Iterable[Any], *, longest: int = _LONGEST) -
         places = 2 if name == "seconds" else 0
         return ["" if value is None else f"{value:.{places}f}" for value in values]
     if name == "delta":
-        return ["" if value is None else f"{value:+.3g}" if value else "0" for value in values]
+        return ["" if value is None or value != value else f"{value:+.3g}" if value else "0" for value in values]
     if name == "ci95":
         return ["" if value is None else f"±{value:.2g}" for value in values]
     if name == "p":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from mlpipeline.cli.tables import safe_text
 from mlpipeline.errors import ReportError
 from mlpipeline.project import load_project, require_configuration
 from mlpipeline.runner.mode import EXECUTION, QUEUE_FILES
@@ -44,5 +45,5 @@ def command(directory: Path, port: int, host: str, edits: bool, token: str, open
         edits=edits,
         token=token,
         announce=announce,
-        warn=lambda message: click.echo(f"warning: {message}", err=True),
+        warn=lambda message: click.echo(safe_text(f"warning: {message}"), err=True),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mlpipeline.errors import ReportError, did_you_mean
+from mlpipeline.reports.columns import listed
 from mlpipeline.reports.history import History, Run, is_selected
 from mlpipeline.selection import parse_selection
 
@@ -46,7 +47,6 @@ def _nothing(history: History, name: str) -> ReportError:
     runs = history.latest()
     if not runs:
         return ReportError(f"no run of {name} is recorded; `mlpipeline -r` records runs")
-    known = [*dict.fromkeys(run.script for run in runs), *(run.name for run in runs)]
-    listed = ", ".join(dict.fromkeys(run.script for run in runs[-50:]))
-    near = did_you_mean(name, known) or f"; there are runs of {listed}"
+    scripts = list(dict.fromkeys(run.script for run in runs))
+    near = did_you_mean(name, [*scripts, *(run.name for run in runs)]) or f"; there are runs of {listed(scripts)}"
     return ReportError(f"no run of {name} is recorded{near}")

@@ -125,13 +125,15 @@ class _Table:
         if "parameters.seed" in parameters:
             parameters[parameters.index("parameters.seed")] = "seed"
         metrics = [column.name for column in Columns(self._all_runs).metrics()]
-        of_groups = ("n", "status") if self.is_grouped else ("status",)
+        of_groups = ("n",) if self.is_grouped else ()
+        # the same for all, it tells less than the parameters that differ
+        early, late = ((), ("status",)) if len({run.status for run in self._all_runs}) == 1 else (("status",), ())
         compared = self._metric.name if self._metric else None
         if compared:
             metrics = [name for name in metrics if name != compared]
             spread = ("ci95", "sd", "delta", "p") if self.is_grouped else ("delta",)
             metrics = [compared, *spread, *metrics]
-        return ("name", *of_groups, *parameters, *metrics, "seconds", "memory_mb")
+        return ("name", *of_groups, *early, *parameters, *metrics, *late, "seconds", "memory_mb")
 
     def values(self, name: str, places: Sequence[int]) -> list[Any]:
         """Return the values of a column at some rows. Raises: ReportError: there is none of this name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import stat
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,8 @@ from mlpipeline.records import Status, are_metrics
 from mlpipeline.reports.history import History, Run
 
 _BATCH = 500  # lines that are parsed at once
+_LARGEST_STEP = 2**53
+_LATEST = 1e11  # seconds since the epoch: a thousand years from now
 
 
 @dataclass
@@ -88,8 +91,11 @@ class _MetricsFile:
     def refresh(self) -> None:
         """Read what was written since."""
         try:
-            if self._path.stat().st_size < self._offset:  # the script has removed it
+            status = self._path.stat()
+            if status.st_size < self._offset:  # the script has removed it
                 self.__init__(self._path)  # type: ignore[misc]
+            if not stat.S_ISREG(status.st_mode):
+                return
             lines = whole_lines(self._path, self._offset)
             while batch := list(islice(lines, _BATCH)):
                 self._offset += sum(map(len, batch))
@@ -106,12 +112,13 @@ class _MetricsFile:
             step, moment, metrics = int(values["step"]), float(values["time"]), values["metrics"]
         except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
             return  # written by somebody else
-        if not are_metrics(metrics):
+        if not are_metrics(metrics) or abs(step) > _LARGEST_STEP or not 0 <= moment <= _LATEST:
             return
         curves = self.by_run.setdefault(self._run_id, {})
         with contextlib.suppress(OverflowError):  # an integer beyond all floats
             for name, value in metrics.items():
                 number = float(value)
+                name = name.encode(errors="backslashreplace").decode()  # JSON has halves of characters
                 curve = curves.get(name) or curves.setdefault(name, Curve())
                 curve.add(step, moment, number)
 

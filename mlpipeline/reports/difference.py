@@ -83,9 +83,13 @@ def kept_code(history: History, run: Run) -> dict[str, Path] | None:
     if folder is None or not digest.isalnum():
         return None
     kept = folder / "code" / digest
-    if not kept.is_dir():
+    if not kept.is_dir() or kept.is_symlink() or kept.parent.is_symlink():
         return None
-    return {path.relative_to(kept).as_posix(): path for path in sorted(kept.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(kept).as_posix(): path
+        for path in sorted(kept.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
 
 
 def _facts(run: Run, details: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from mlpipeline.errors import ReportError, did_you_mean
 from mlpipeline.locks import goes_on
 from mlpipeline.project import Project
 from mlpipeline.records import RUNNING, Status
-from mlpipeline.reports.index import COLUMNS, Index, printable_values
+from mlpipeline.reports.index import COLUMNS, DAMAGED, Index, printable_values
 from mlpipeline.selection import Selection, parse_selection
 
 _RESUMED, _PARAMETERS, _METRICS = map(COLUMNS.index, ("resumed", "parameters", "metrics"))
@@ -97,7 +97,7 @@ class History:
 
     def runs(self, selections: Sequence[Selection] = ()) -> list[Run]:
         """Return all runs, or those of the selected versions, in the order in which they ended."""
-        return self._chosen(self._index.select(), selections)
+        return self._chosen("", (), selections)
 
     def latest(self, selections: Sequence[Selection] = ()) -> list[Run]:
         """Return the last run of each version, in the order in which they ended.
@@ -105,8 +105,8 @@ class History:
         A script that could not be loaded counts as a version of its own, until a version of it has run since.
         """
         last = "SELECT run_id FROM (SELECT run_id, max(place) FROM runs GROUP BY script, version)"
-        rows = self._index.select(f"WHERE run_id IN ({last})")
-        found = {(run.script, run.version): run for run in self._chosen(rows, selections)}
+        chosen = self._chosen(f"WHERE run_id IN ({last})", (), selections)
+        found = {(run.script, run.version): run for run in chosen}
         since: dict[str, str] = {}
         for run in found.values():
             if run.version:
@@ -136,13 +136,11 @@ class History:
 
     def runs_of(self, script: str, version: str) -> list[Run]:
         """Return all runs of a version, in the order in which they ended."""
-        rows = self._index.select("WHERE script = ? AND version = ?", [script, version])
-        return self._chosen(rows, ())
+        return self._chosen("WHERE script = ? AND version = ?", [script, version], ())
 
     def with_id(self, run_id: str) -> Run | None:
         """Return the run of an id; None if none is recorded."""
-        rows = self._index.select("WHERE run_id = ?", [run_id])
-        return next(iter(self._chosen(rows, ())), None)
+        return next(iter(self._chosen("WHERE run_id = ?", [run_id], ())), None)
 
     def details(self, run: Run) -> dict[str, Any]:
         """Return all that the journal keeps of a run: libraries, error, host and so on; empty if it is gone."""
@@ -159,7 +157,14 @@ class History:
         """Return the model directory of a run; None where the record names none of this project."""
         return self.project.recorded_dir(run.model_dir)
 
-    def _chosen(self, rows: Iterable[tuple[Any, ...]], selections: Sequence[Selection]) -> list[Run]:
+    def _chosen(self, where: str, values: Sequence[object], selections: Sequence[Selection]) -> list[Run]:
+        try:
+            return self._read(self._index.select(where, values), selections)
+        except DAMAGED:
+            self._index.make_anew()
+            return self._read(self._index.select(where, values), selections)
+
+    def _read(self, rows: Iterable[tuple[Any, ...]], selections: Sequence[Selection]) -> list[Run]:
         runs: list[Run] = []
         iterator = iter(rows)
         while chunk := list(islice(iterator, _CHUNK)):

@@ -20,7 +20,9 @@ from mlpipeline.journal import whole_lines
 from mlpipeline.project import Project
 from mlpipeline.records import Record, dumps
 
-_LAYOUT = 1  # of the tables; another one is made anew
+DAMAGED = (sqlite3.Error, ValueError, TypeError)
+"""What reading a damaged index may raise."""
+_LAYOUT = 2  # of the tables; another one is made anew
 _MARK_BYTES = 256
 _WARNINGS = 5
 _WAIT_SECONDS = 30.0
@@ -30,7 +32,7 @@ COLUMNS = (
     "metrics", "file", "offset",
 )  # fmt: skip
 _TABLES = f"""
-CREATE TABLE files (file TEXT PRIMARY KEY, size INTEGER, mark BLOB, lines INTEGER, place TEXT);
+CREATE TABLE files (file TEXT PRIMARY KEY, size INTEGER, changed INTEGER, mark BLOB, lines INTEGER, place TEXT);
 CREATE TABLE damaged (file TEXT, line INTEGER, message TEXT);
 CREATE TABLE runs ({", ".join(COLUMNS)}, PRIMARY KEY (run_id)) WITHOUT ROWID;
 CREATE INDEX by_version ON runs (script, version, place);
@@ -65,11 +67,16 @@ class Index:
         try:
             return self._refresh()
         except sqlite3.Error:  # damaged, locked for long, or on a full disk
-            self._database.close()
-            self._database = self._in_memory()
-            with contextlib.suppress(OSError):
-                self._project.index_file.unlink()
-            return self._refresh()
+            self.make_anew()
+            return True
+
+    def make_anew(self) -> None:
+        """Give up the file, and read the journals into memory. Raises: RecordError: a journal cannot be read."""
+        self._database.close()
+        self._database = self._in_memory()
+        with contextlib.suppress(OSError):
+            self._project.index_file.unlink()
+        self._refresh()
 
     def select(self, where: str = "", values: Sequence[object] = ()) -> Iterator[tuple[Any, ...]]:
         """Yield the `COLUMNS` of runs, in the order in which they ended."""
@@ -79,8 +86,8 @@ class Index:
     def _refresh(self) -> bool:
         known = {row[0]: row[1:] for row in self._database.execute("SELECT * FROM files")}
         paths = {path.name: path for path in self._project.history_files()}
-        stale = [name for name, (size, mark, *_) in known.items() if not _continues(paths.get(name), size, mark)]
-        grown = [name for name in paths if stale or name not in known or _size(paths[name]) > known[name][0]]
+        stale = [name for name, read in known.items() if not _continues(paths.get(name), *read[:3])]
+        grown = [name for name in paths if stale or name not in known or _state(paths[name])[0] > known[name][0]]
         if stale or grown:
             with self._database:
                 self._database.execute("BEGIN IMMEDIATE")
@@ -98,6 +105,7 @@ class Index:
         # asked again within the transaction: another process may have just followed it
         row = self._database.execute("SELECT size, lines, place FROM files WHERE file = ?", [path.name]).fetchone()
         reading = _Reading(path.name, *(row or (0, 0, "")))
+        changed = _state(path)[1]
         try:
             for line in whole_lines(path, reading.size):
                 reading.take(line)
@@ -109,8 +117,8 @@ class Index:
         # another host's file may hold the end of a run already
         execute(_INSERT.replace("OR REPLACE", "OR IGNORE"), reading.open_starts())
         execute("INSERT INTO damaged VALUES (?, ?, ?)", reading.damaged)
-        values = [path.name, reading.size, mark, reading.lines, reading.place]
-        self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", values)
+        values = [path.name, reading.size, changed, mark, reading.lines, reading.place]
+        self._database.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)", values)
 
     def _warn_of_damage(self) -> None:
         rows = self._database.execute("SELECT file, line, message FROM damaged ORDER BY file, line")
@@ -144,6 +152,8 @@ class Index:
         try:
             # a power cut may leave it damaged; then it is made anew
             database.execute("PRAGMA synchronous = OFF")
+            if (found := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+                raise sqlite3.DatabaseError(found)
             if database.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
                 database.execute("BEGIN IMMEDIATE")
                 if database.execute("PRAGMA user_version").fetchone()[0] != _LAYOUT:
@@ -269,16 +279,22 @@ def printable_values(value: Any) -> Any:
     return json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
 
 
-def _continues(path: Path | None, size: int, mark: bytes) -> bool:
+def _continues(path: Path | None, size: int, changed: int, mark: bytes) -> bool:
     """Tell whether a journal still begins with what was read of it."""
-    return path is not None and _size(path) >= size and _mark(path, size) == mark
+    if path is None:
+        return False
+    size_now, changed_now = _state(path)
+    is_edited = size_now == size and changed_now != changed
+    return size_now >= size and not is_edited and _mark(path, size) == mark
 
 
-def _size(path: Path) -> int:
+def _state(path: Path) -> tuple[int, int]:
+    """Return the size of a file, and when it was written last, in nanoseconds."""
     try:
-        return os.stat(path).st_size
+        status = os.stat(path)
     except OSError:
-        return 0
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
 
 
 def _mark(path: Path, size: int) -> bytes:

@@ -159,7 +159,8 @@ def _overview_data(overview: Overview) -> tuple[dict[str, Any], object]:
     """Return what the page is told, and the part of it that does not change by the clock alone."""
     board = overview.board
     running = [_running_data(row) for row in board.running]
-    counts = {"queued": board.queued, "done": board.done, "failed": board.failed, "is_running": overview.is_running}
+    counts = {"queued": board.queued, "unlisted": board.unlisted, "done": board.done, "failed": board.failed}
+    counts["is_running"] = overview.is_running
     key = [{**row, "seconds": 0, "seconds_left": 0} for row in running], counts
     return {"running": running, **counts}, key
 

@@ -37,10 +37,18 @@ def keeps_artifacts(folder: Path | None, run_id: str) -> bool:
     return folder is not None and bool(_kept(folder, run_id))
 
 
+def is_own_file(path: Path) -> bool:
+    """Tell whether this is a file, and no link: whoever may write into a model directory may not read elsewhere."""
+    return path.is_file() and not path.is_symlink()
+
+
 def _kept(folder: Path, run_id: str) -> list[Path]:
     if not run_id.isprintable() or "/" in run_id or run_id.startswith("."):
         return []
-    return sorted(path for path in (folder / ARTIFACTS_FOLDER / run_id).glob("*") if path.is_file())
+    place = folder / ARTIFACTS_FOLDER / run_id
+    if place.is_symlink() or place.parent.is_symlink():
+        return []
+    return sorted(path for path in place.glob("*") if is_own_file(path))
 
 
 def _shown(path: Path) -> dict[str, Any]:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlpipeline.reports.curves import Curve, CurveReader
-from mlpipeline.reports.history import History, Run, names_of
+from mlpipeline.reports.history import History, Run
 from mlpipeline.reports.page_details import details_data
 from mlpipeline.selection import Selection
 
@@ -79,13 +80,15 @@ def figures_data(runs: Sequence[Run], metric: str) -> dict[str, Any]:
             found[name] = json.loads(draw(runs, metric).to_json())
         except ReportError as error:
             found[name] = str(error)
+        except (ValueError, OverflowError) as error:  # values near the largest numbers
+            found[name] = f"cannot be drawn: {error}"
     return found
 
 
 def metrics_to_explain(runs: Sequence[Run]) -> list[str]:
-    """Return the metrics whose figures a page without a server holds: those of test data first."""
-    names = list(names_of(runs, "metrics"))
-    return sorted(names, key=lambda name: (not name.startswith("test."), names.index(name)))[:_MOST_METRICS]
+    """Return the metrics whose figures a page without a server holds: of test data and of the most runs first."""
+    counts = Counter(name for run in runs for name in run.metrics)
+    return sorted(counts, key=lambda name: (not name.startswith("test."), -counts[name]))[:_MOST_METRICS]
 
 
 def plain(value: Any) -> Any:

@@ -26,6 +26,7 @@ _MOST_TICKS = 25
 _LONGEST_TICK = 24
 _WIDE = 50.0  # the ratio of largest and smallest from which a scale may be logarithmic
 _LOWER_END = 0.2
+_NONE_BELOW = 0.15  # of the height of an axis
 
 
 def parallel_of_runs(runs: Sequence[Run], metric: str) -> Figure:
@@ -124,7 +125,7 @@ def _scalar(value: Any) -> float | str | None:
 
 
 def _are_numbers(column: Sequence[Any]) -> bool:
-    return all(isinstance(value, float) for value in column)
+    return all(value is None or isinstance(value, float) for value in column) and any(column)
 
 
 def _dimension(name: str, column: Sequence[Any]) -> dict[str, Any]:
@@ -138,17 +139,28 @@ def _dimension(name: str, column: Sequence[Any]) -> dict[str, Any]:
             "tickvals": list(ticks),
             "ticktext": [shown(labels[place], _LONGEST_TICK) for place in ticks],
         }
-    distinct: list[float] = sorted(set(column))
-    if not _is_wide(distinct):
-        few = {"tickvals": distinct} if len(distinct) <= _MOST_TICKS // 2 else {}
-        return {"label": shown(name), "values": list(column), **few}
-    few_ticks = distinct if len(distinct) <= _MOST_TICKS // 2 else _powers(distinct[0], distinct[-1])
+    distinct: list[float] = sorted({value for value in column if value is not None})
+    scale, label = (math.log10, f"{shown(name)} (log)") if _is_wide(distinct) else (float, shown(name))
+    is_few = len(distinct) <= _MOST_TICKS // 2
+    rounded = _powers(distinct[0], distinct[-1]) if scale is math.log10 else _steps(distinct)
+    marks = distinct if is_few else rounded
+    # below all others, where some runs do not have it
+    low, high = scale(distinct[0]), scale(distinct[-1])
+    none = low - _NONE_BELOW * ((high - low) or 1.0)
+    has_none = None in column
     return {
-        "label": f"{shown(name)} (log)",
-        "values": [math.log10(value) for value in column],
-        "tickvals": [math.log10(value) for value in few_ticks],
-        "ticktext": [f"{value:g}" for value in few_ticks],
+        "label": label,
+        "values": [none if value is None else scale(value) for value in column],
+        "tickvals": [none] * has_none + [scale(value) for value in marks],
+        "ticktext": ["none"] * has_none + [f"{value:.4g}" for value in marks],
     }
+
+
+def _steps(distinct: Sequence[float]) -> list[float]:
+    """Return a few round numbers between the ends of increasing values."""
+    step = 10 ** math.floor(math.log10(distinct[-1] - distinct[0]))
+    first, last = math.ceil(distinct[0] / step), math.floor(distinct[-1] / step)
+    return [place * step for place in range(first, last + 1)]
 
 
 def _is_wide(distinct: Sequence[float]) -> bool:

@@ -10,6 +10,7 @@ from mlpipeline.errors import ReportError, did_you_mean
 from mlpipeline.files import replace_file
 from mlpipeline.project import load_project
 from mlpipeline.records import dumps
+from mlpipeline.reports.columns import listed
 from mlpipeline.reports.curves import CurveReader, Curves
 from mlpipeline.reports.history import History, Run
 from mlpipeline.reports.page_artifacts import keeps_artifacts
@@ -51,6 +52,8 @@ def write_report(
     if names and not runs:
         raise _none_of(history, names)
     target = Path(path)
+    if not target.name or target.is_dir():
+        raise ReportError(f"expected the name of a file, but got {str(path)!r}")
     replace_file(target, static_page(history.project.root.name, report_data(history, runs)))
     return target
 
@@ -103,8 +106,8 @@ def _details(history: History, runs: Sequence[Run]) -> tuple[dict[str, Any], dic
 
 
 def _none_of(history: History, wanted: Sequence[str]) -> ReportError:
-    names = [run.name for run in history.latest()]
-    near = did_you_mean(wanted[0], names) or (f"; there are {', '.join(names[:10])}" if names else "")
+    scripts = list(dict.fromkeys(run.script for run in history.latest()))
+    near = did_you_mean(wanted[0], scripts) or (f"; there are runs of {listed(scripts)}" if scripts else "")
     return ReportError(f"no run of {', '.join(wanted)} is recorded{near}")
 
 

@@ -19,7 +19,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?")  # any port: one may be forwarded
+_LOCAL_HOST = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")  # any port: one may be forwarded
 _LARGEST_BODY = 1_000_000
 REQUESTED_WITH = "mlpipeline"
 
@@ -64,7 +64,8 @@ class Guard:
             return _refusal(403, "this page is read-only; `mlpipeline ui --edit` allows changes")
         if headers.get("x-requested-with") != REQUESTED_WITH or not _is_same_origin(scope, headers):
             return _refusal(403, "a change is taken only from the page itself")
-        length = headers.get("content-length", "")
+        # a body in chunks says no length, and may have any
+        length = headers.get("content-length", "") if "transfer-encoding" not in headers else ""
         return None if length.isdecimal() and int(length) <= _LARGEST_BODY else _refusal(413, "the request is too long")
 
     def _answer_without_token(self, scope: Scope, headers: Mapping[str, str]) -> Response | None:

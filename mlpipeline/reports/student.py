@@ -37,10 +37,13 @@ def sample_of(values: Sequence[float]) -> Sample:
     n = len(values)
     if not n:
         return Sample(0, math.nan, None)
-    mean = math.fsum(values) / n
-    if n == 1:
-        return Sample(1, mean, None)
-    return Sample(n, mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)))
+    try:
+        mean = math.fsum(values) / n
+        if n == 1:
+            return Sample(1, mean, None)
+        return Sample(n, mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1)))
+    except OverflowError:  # values of 1e200 have no square
+        return Sample(n, math.nan, None)
 
 
 def welch_p(first: Sample, second: Sample) -> float | None:

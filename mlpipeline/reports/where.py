@@ -18,6 +18,7 @@ from mlpipeline.errors import ReportError
 Row = TypeVar("Row")
 
 _LONGEST = 2000
+_DEEPEST = 100
 _QUOTED = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|`([^`]+)`""")
 _ARITHMETIC: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
@@ -36,6 +37,14 @@ _COMPARISONS: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.NotIn: lambda left, right: left not in right,
 }
 _HINT = "an example: learning_rate < 0.1 and status == 'SUCCEEDED'"
+
+
+def _depth(tree: ast.AST) -> int:
+    """Return how deep an expression nests."""
+    deepest, level = 0, [tree]
+    while level:
+        deepest, level = deepest + 1, [below for node in level for below in ast.iter_child_nodes(node)]
+    return deepest
 
 
 def compile_where(text: str, column: Callable[[str], Callable[[Row], Any]]) -> Callable[[Row], bool]:
@@ -57,6 +66,8 @@ def compile_where(text: str, column: Callable[[str], Callable[[Row], Any]]) -> C
     plain = _QUOTED.sub(lambda match: _placeholder(match, names), re.sub(r"[\n\r]", " ", text))
     try:
         tree = ast.parse(plain, mode="eval").body
+        if _depth(tree) > _DEEPEST:
+            raise RecursionError
         truth = _Compiler(plain, text, names, column).truth(tree)
     except SyntaxError as error:
         place = f" at character {error.offset}" if error.offset else ""

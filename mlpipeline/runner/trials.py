@@ -7,7 +7,6 @@ Trial.follow          runs, and tells the study how the run has ended
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib
 import math
@@ -116,8 +115,7 @@ class Trial:
             self._tell("PRUNED")
             raise
         except BaseException:
-            with contextlib.suppress(OSError):  # what ended the run is the error to tell
-                self._tell("FAIL")
+            self._tell("FAIL")
             raise
         # a search learns nothing from nan
         self._tell("COMPLETE" if math.isfinite(value) else "FAIL", value)
@@ -147,9 +145,13 @@ class Trial:
     def _tell(self, state: str, value: float | None = None) -> None:
         from optuna.trial import TrialState
 
-        if self._frozen().state == TrialState.RUNNING:  # else a run before this one has told
-            is_complete = state == "COMPLETE"
-            self._study.tell(self._trial.number, value if is_complete else None, state=TrialState[state])
+        try:
+            if self._frozen().state == TrialState.RUNNING:  # else a run before this one has told
+                is_complete = state == "COMPLETE"
+                self._study.tell(self._trial.number, value if is_complete else None, state=TrialState[state])
+        except (OSError, ValueError, KeyError, IndexError, TypeError, AssertionError) as error:
+            # the run itself is worth more than what the search would learn of it
+            log(f"the search could not be told how this trial ended, and learns nothing of it: {error}")
 
     def _frozen(self) -> optuna.trial.FrozenTrial:
         """Return what the study keeps of the trial now."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.reports.records import end, write
 from tests.support import Folder, wait_until
 
 REPOSITORY = Path(__file__).parents[2]
@@ -146,3 +147,11 @@ def test_help_and_status_import_nothing_heavy(folder: Folder) -> None:
     for arguments in (["--help"], ["-C", str(folder.root), "status"]):
         done = subprocess.run([sys.executable, "-c", code.format(arguments)], capture_output=True, text=True)
         assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_status_shows_no_control_characters_of_a_record(folder: Folder) -> None:
+    write(folder.outputs, end(1, version="a\nb\x1b]0;title\x07", metrics={}, error_summary="\x1b[2J", status="FAILED"))
+    printed = folder.run("status").stdout
+    assert "\x1b" not in printed
+    assert "\x07" not in printed
+    assert len(printed.splitlines()) == 3

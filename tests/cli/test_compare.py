@@ -38,7 +38,7 @@ def test_a_pipe_gets_aligned_columns_without_colours(three: Folder) -> None:
     printed = three.run("compare").stdout
     assert "\x1b" not in printed
     heads, *lines = printed.splitlines()
-    names = ["name", "status", "learning_rate", "test.accuracy", "delta", "test.loss", "seconds", "memory_mb"]
+    names = ["name", "learning_rate", "test.accuracy", "delta", "test.loss", "status", "seconds", "memory_mb"]
     assert heads.split() == names
     assert [line.split()[0] for line in lines] == ["a.py:v2", "a.py:v3", "a.py:v1"]
     assert {line.index("SUCCEEDED") for line in lines} == {heads.index("status")}
@@ -57,7 +57,8 @@ def test_no_heavy_library_is_loaded_for_a_pipe(three: Folder) -> None:
 def test_a_terminal_gets_colours_and_what_fits_its_width(three: Folder) -> None:
     shown = on_a_terminal(three, "compare", columns=60)
     assert "\x1b[1;32m" in shown  # the best
-    assert "\x1b[32mSUCCEEDED" in shown
+    assert "learning_rate" in shown  # what differs, before what is the same for all
+    assert "\x1b[32mSUCCEEDED" in on_a_terminal(three, "compare", columns=200)
     assert "too wide for" in shown
     assert "memory_mb" not in on_a_terminal(three, "compare", "--columns", "name,seconds", columns=60)
 

@@ -43,11 +43,11 @@ def test_the_best_is_first_and_only_the_parameters_that_differ_are_shown(three: 
     table = compared(three)
     assert table.columns == (
         "name",
-        "status",
         "learning_rate",
         "test.accuracy",
         "delta",
         "test.loss",
+        "status",
         "seconds",
         "memory_mb",
     )

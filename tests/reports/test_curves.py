@@ -1,6 +1,7 @@
 """Curves, as they are read back from what runs have written."""
 
 import json
+import os
 
 import pytest
 
@@ -91,3 +92,22 @@ def test_thinning_keeps_the_ends_and_what_is_short():
     thin = curve.thinned(100)
     assert (len(thin.steps), thin.steps[0], thin.steps[-1], thin.values[-1]) == (100, 0, 999, 999.0)
     assert curve.thinned(1000) is curve
+
+
+def test_steps_and_times_beyond_all_sense_are_left_out(outputs, reader):
+    record = end(1)
+    write(outputs, record)
+    write_curve(outputs, record, {"loss": [3.0]})
+    with (outputs / record["model_dir"] / "metrics.jsonl").open("a") as file:
+        for step, moment in ((2**70, 1), (2, 1e18), (3, -5)):
+            file.write(json.dumps({"step": step, "time": moment, "metrics": {"loss": 1.0}}) + "\n")
+        file.write(json.dumps({"step": 4, "time": 1, "metrics": {"half \ud800": 2.0}}) + "\n")
+    assert reader("a:v1") == {"loss": ([1], [3.0]), "half \\ud800": ([4], [2.0])}
+
+
+def test_a_pipe_in_the_place_of_metrics_holds_nobody_up(outputs, reader):
+    record = end(1)
+    write(outputs, record)
+    (outputs / record["model_dir"]).mkdir(parents=True)
+    os.mkfifo(outputs / record["model_dir"] / "metrics.jsonl")
+    assert reader("a:v1") == {}

@@ -141,3 +141,8 @@ def test_other_scripts_and_other_parameters_are_no_repetitions(tmp_path: Path) -
 def test_scripts_that_could_not_be_loaded_are_not_grouped(tmp_path: Path) -> None:
     write(tmp_path / "outputs", *(end(k, version=None, status="FAILED", parameters={}, metrics={}) for k in range(2)))
     assert len(compared(tmp_path, every=True).rows) == 2
+
+
+def test_values_beyond_squares_have_no_deviation_and_do_not_stop() -> None:
+    assert sample_of([1e200, -1e200, 1.0]).deviation is None
+    assert sample_of([1.7e308, 1.7e308, 1.0]).deviation is None

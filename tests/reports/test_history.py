@@ -1,5 +1,6 @@
 """What the journals say, through the index beside them."""
 
+import os
 import sqlite3
 
 import pytest
@@ -52,9 +53,29 @@ def test_what_is_appended_is_followed_and_what_was_read_is_not_read_again(output
     assert first.history.refresh()
     assert not first.history.refresh()
     # the index alone answers: had the line been read again, its damage would be seen
-    content = path.read_bytes()
-    path.write_bytes(content.replace(b'"seconds":1.5', b'"seconds":"x"', 1))
+    written = path.stat().st_mtime_ns
+    path.write_bytes(path.read_bytes().replace(b'"seconds":1.5', b'"seconds":2.5', 1))
+    os.utime(path, ns=(written, written))
     assert [run.seconds for run in look().history.runs()] == [1.5, 1.5]
+
+
+def test_a_history_that_was_edited_in_its_middle_is_read_anew(outputs, look):
+    path = write(outputs, *map(end, range(9)))
+    assert len(look().latest()) == 9
+    path.write_bytes(path.read_bytes().replace(b'"version":"v5"', b'"version":"w5"'))
+    assert "a.py:w5" in [name for name, *_ in look().latest()]
+
+
+@pytest.mark.parametrize("place", range(1, 10))
+def test_an_index_that_is_damaged_anywhere_is_made_anew(outputs, look, place):
+    write(outputs, *map(end, range(300)))
+    expected = look().latest()
+    index = index_of(outputs)
+    content = bytearray(index.read_bytes())
+    middle = len(content) * place // 10
+    content[middle : middle + 64] = b"\xff" * 64
+    index.write_bytes(content)
+    assert look().latest() == expected
 
 
 def test_a_history_that_is_replaced_is_read_anew(outputs, look):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from mlpipeline.records import dumps
 from mlpipeline.reports.curves import CurveReader
 from mlpipeline.reports.history import History
+from mlpipeline.reports.page_artifacts import artifacts_data
 from mlpipeline.reports.page_data import curves_data, details_data, figures_data, runs_data
 from tests.reports.records import end, write, write_curve
 from tests.reports.sample_project import DIGEST, PIXEL
@@ -159,3 +161,15 @@ def test_predictions_are_a_figure(folder: Folder) -> None:
     pytest.importorskip("plotly")
     found = artifact(folder, "test.predictions.csv", "id,truth,prediction\n0,1,1\n1,0,1\n")
     assert (found["name"], found["figure"]["data"][0]["type"]) == ("test", "heatmap")
+
+
+def test_links_among_what_a_run_has_kept_lead_nowhere(tmp_path: Path) -> None:
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a,b\n1,2\n")
+    folder = tmp_path / "model" / "artifacts" / "run1"
+    folder.mkdir(parents=True)
+    (folder / "own.csv").write_text("a,b\n1,2\n")
+    (folder / "link.csv").symlink_to(secret)
+    assert [item["name"] for item in artifacts_data(tmp_path / "model", "run1")] == ["own"]
+    (folder.parent / "run2").symlink_to(tmp_path)
+    assert artifacts_data(tmp_path / "model", "run2") == []

@@ -80,7 +80,7 @@ def test_a_project_without_runs_gets_a_page(folder: Folder) -> None:
 
 def test_an_unknown_selection_is_refused(folder: Folder) -> None:
     write(folder.outputs, end(1))
-    with pytest.raises(ReportError, match=r"no run of b\.py is recorded; there are a\.py:v1"):
+    with pytest.raises(ReportError, match=r"no run of b\.py is recorded; did you mean a\.py\?"):
         written(folder, "b.py")
     assert not (folder.root / "report.html").exists()
 

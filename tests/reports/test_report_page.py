@@ -121,7 +121,7 @@ def test_search_looks_in_all_columns(page: Page, rows: list[Any]) -> None:
 
 
 def test_each_column_has_a_filter(page: Page, rows: list[Any]) -> None:
-    page.locator(".dt-scroll-head th[title=width] button[aria-label=Search]").click()
+    page.locator(".dt-scroll-head th[title=width] button[aria-label='Search width']").click()
     page.locator(".dtcc-dropdown input").fill("64")
     assert shows(page, [row for row in rows if row["parameters"]["width"] == 64])
     page.locator(".dtcc-dropdown input").fill("")

@@ -144,6 +144,7 @@ def test_the_queue_is_changed_by_keyboard_alone(folder: Folder, open_page: Calla
     page.keyboard.press("Enter")
     page.keyboard.press("Enter")  # before the first change is known to be written
     page.wait_for_function("document.activeElement.closest('li')?.dataset.place === '1'")
+    page.wait_for_function("document.getElementById('queue-status').textContent.includes('number 2 of 4')")
     assert listed(folder) == ["first.py", "fourth.py", "second.py", "third.py"]
     row(page, "second.py").get_by_role("button", name="Remove second.py").press("Space")
     wait_until(lambda: listed(folder) == ["first.py", "fourth.py", "third.py"])

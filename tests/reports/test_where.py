@@ -136,3 +136,13 @@ def test_a_hundred_thousand_rows_take_a_moment() -> None:
     begin = time.process_time()
     assert sum(map(matches, rows)) == len(rows)
     assert time.process_time() - begin < 1.0
+
+
+@pytest.mark.parametrize(
+    "text", ["-" * 300 + "seed > 0", "seed" + " + 1" * 300 + " > 0", "(" * 150 + "seed" + ")" * 150]
+)
+def test_what_nests_too_deep_is_refused_or_harmless(text: str) -> None:
+    try:
+        assert compile_where(text, lambda name: lambda row: 1)(None) in (True, False)
+    except ReportError as error:
+        assert "nests too deep" in str(error)

@@ -11,9 +11,18 @@ export async function showDetails(run, load) {
     const details = await load(run);
     if (dialog.dataset.run !== run.id || !dialog.open) return;
     byId("details-body").replaceChildren(...partsOf(run, details));
-    dialog.querySelectorAll("[data-figure]").forEach((place) => draw(place, place.figure));
+    dialog.querySelectorAll("[data-figure]").forEach(drawKept);
   } catch (error) {
     byId("details-body").replaceChildren(make("p", { class: "message", role: "alert" }, `It cannot be shown: ${error.message}`));
+  }
+}
+
+/** Draw a figure that a run has kept; one that Plotly cannot draw says so, and leaves the others be. */
+async function drawKept(place) {
+  try {
+    await draw(place, place.figure);
+  } catch (error) {
+    place.replaceChildren(none(`It cannot be drawn: ${error.message}`));
   }
 }
 

@@ -24,7 +24,7 @@ export function number(value) {
 export function short(value) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e7) return String(value);
+  if (Number.isSafeInteger(value)) return String(value);
   if (size !== 0 && (size < 1e-4 || size >= 1e7)) return value.toExponential(3).replace(/\.?0+e/, "e");
   return String(Number(value.toPrecision(4)));
 }

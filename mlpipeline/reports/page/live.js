@@ -36,10 +36,10 @@ const server = {
 // ---- what runs
 
 function showOverview(overview) {
-  const { queued, done, failed, is_running: isRunning } = overview;
+  const { queued, unlisted, done, failed, is_running: isRunning } = overview;
   const known = new Set(running.map((run) => run.run_id));
   running = overview.running;
-  const counts = `${running.length} running, ${queued} queued, ${done} done, ${failed} failed`;
+  const counts = `${running.length} running, ${queued} queued${unlisted ? `, ${unlisted} scripts not read yet` : ""}, ${done} done, ${failed} failed`;
   const text = isRunning ? counts : `No daemon is running. ${counts}`;
   if (byId("running-summary").textContent !== text) byId("running-summary").textContent = text;
   const list = byId("running");

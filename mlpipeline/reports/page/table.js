@@ -1,5 +1,7 @@
 // The table of runs: DataTables sorts, filters and shows columns; cells are elements with text.
 
+// without the choices "empty" and "not empty", which would take the sign of a missing number for one
+const SEARCH_NUMBERS = [{ extend: "searchDropdown", excludeLogic: ["empty", "notEmpty"] }];
 const MOST_SHOWN = 5; // of parameters or metrics at first; the others can be chosen
 let table = null;
 let signature = "";
@@ -41,6 +43,13 @@ export function showTable(jQuery, runs, chosen, events) {
     language: { emptyTable: "Nothing has been recorded yet.", info: "_TOTAL_ runs", infoEmpty: "no runs", infoFiltered: "of _MAX_" },
   });
   byId("runs").tBodies[0].addEventListener("keydown", moveByArrow);
+  table.on("column-visibility", nameSearches);
+  nameSearches();
+}
+
+/** Say of each button that searches in a column in which one. */
+function nameSearches() {
+  for (const button of document.querySelectorAll("th .dtcc-button")) button.setAttribute("aria-label", `Search ${button.closest("th").title}`);
 }
 
 /** Return how to find the control of a row that has the focus, which rows that are made anew would lose. */
@@ -126,9 +135,10 @@ function numeric(name, heading, read, visible, format = short) {
     const known = value !== null && value !== undefined;
     if (type === "display") return make("span", known ? { title: value } : {}, known ? format(number(value)) : "");
     if (type === "sort" || type === "type") return known && Number.isFinite(number(value)) ? value : -Infinity;
-    return known ? value : "";
+    // a filter by size takes an empty text for less than anything
+    return known ? value : "–";
   };
-  return { name, heading, full: heading, visible, type: "num", className: "numeric", data: (run) => read(run) ?? null, render };
+  return { name, heading, full: heading, visible, type: "num", className: "numeric", columnControl: SEARCH_NUMBERS, data: (run) => read(run) ?? null, render };
 }
 
 function parameter(runs, name, visible) {
