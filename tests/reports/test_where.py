@@ -138,11 +138,7 @@ def test_a_hundred_thousand_rows_take_a_moment() -> None:
     assert time.process_time() - begin < 1.0
 
 
-@pytest.mark.parametrize(
-    "text", ["-" * 300 + "seed > 0", "seed" + " + 1" * 300 + " > 0", "(" * 150 + "seed" + ")" * 150]
-)
-def test_what_nests_too_deep_is_refused_or_harmless(text: str) -> None:
-    try:
-        assert compile_where(text, lambda name: lambda row: 1)(None) in (True, False)
-    except ReportError as error:
-        assert "nests too deep" in str(error)
+@pytest.mark.parametrize("text", ["-" * 300 + "seed > 0", "seed" + " + 1" * 300 + " > 0", "not " * 150 + "seed > 0"])
+def test_what_nests_too_deep_is_refused(text: str) -> None:
+    with pytest.raises(ReportError, match="nests too deep"):
+        compile_where(text, lambda name: lambda row: 1)
