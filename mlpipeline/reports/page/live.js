@@ -139,6 +139,9 @@ function focused() {
   return { name, button: element?.title };
 }
 
+/** Whether nobody holds the focus: a reader who has gone on meanwhile keeps it. */
+const focusIsFree = () => !document.activeElement || document.activeElement === document.body;
+
 function focusOn(name, button) {
   const row = [...byId("queue").children].find((one) => one.dataset.name === name);
   const buttons = [...(row?.querySelectorAll("button:not(:disabled)") ?? [])];
@@ -206,7 +209,7 @@ async function move(name, to, button) {
   if (from < 0 || from === to || !(to in wanted)) return;
   wanted.splice(from, 1);
   wanted.splice(to, 0, name);
-  if (await writeQueue(wanted, `${name} is now number ${to + 1} of ${wanted.length}.`)) focusOn(name, button);
+  if ((await writeQueue(wanted, `${name} is now number ${to + 1} of ${wanted.length}.`)) && focusIsFree()) focusOn(name, button);
 }
 
 async function remove(name) {
@@ -214,7 +217,7 @@ async function remove(name) {
   const place = wanted.indexOf(name);
   if (place < 0) return;
   wanted.splice(place, 1);
-  if (!(await writeQueue(wanted, `${name} was removed from the queue.`))) return;
+  if (!(await writeQueue(wanted, `${name} was removed from the queue.`)) || !focusIsFree()) return;
   const next = byId("queue").children[Math.min(place, wanted.length - 1)];
   (next?.querySelector('button[title="Remove"]') ?? byId("queue-name")).focus();
 }
@@ -225,7 +228,7 @@ async function add() {
   if (!name) return announce("Name a script first.");
   if (names().includes(name)) return announce(`${name} is in the queue already.`);
   if (await writeQueue([...names(), name], `${name} was added at the end.`)) field.value = "";
-  field.focus();
+  if (focusIsFree()) field.focus();
 }
 
 /** Write the queue and say what has changed; return whether it was written. */
