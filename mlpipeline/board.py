@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,12 +44,16 @@ class RunningRow:
             return {}
         return report if _is_report(report, self.run_id) else {}
 
-    def seconds_left(self) -> float | None:
-        """Return an estimate from the steps that are done; None before the first report with a total."""
-        report = self.progress()
+    def seconds_left(self, report: Mapping[str, Any] | None = None) -> float | None:
+        """Return an estimate from the steps that are done; None before the first report with a total.
+
+        Args:
+            report: the latest, where it has been read already.
+        """
+        report = self.progress() if report is None else report
         if not report.get("total") or not report.get("step"):
             return None
-        spent = float(report["time"]) - self.started
+        spent = max(0.0, float(report["time"] or 0.0) - self.started)
         return float(max(0.0, spent * (report["total"] / report["step"] - 1)))
 
 

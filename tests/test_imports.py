@@ -16,6 +16,7 @@ GROUND = {
     "files": {"errors"},
     "records": {"errors"},
     "journal": set(),
+    "lazy": set(),
     "project": {"files", "errors"},
     "locks": {"project"},
     "selection": {"errors"},

@@ -94,7 +94,7 @@ def _cells(row: RunningRow) -> list[RenderableType]:
     bar = ProgressBar(total=total, completed=step or 0, width=24) if total else Text("working", style="dim")
     done = f"{step}/{total}" if total else str(step or "")
     done = "evaluating" if total and step == total else done
-    left = row.seconds_left()
+    left = row.seconds_left(report)
     spent = format_seconds(time.time() - row.started) + (f", {format_seconds(left)} left" if left else "")
     name = Text(safe_text(f"{row.script}:{row.version}"), overflow="ellipsis", no_wrap=True)
     metrics = Text(safe_text(format_metrics(report.get("metrics", {}))), overflow="ellipsis", no_wrap=True)

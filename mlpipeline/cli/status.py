@@ -112,7 +112,7 @@ def _print_running(overview: Overview) -> None:
     for run in overview.board.running:
         report = run.progress()
         step = f"step {report['step']}/{report['total'] or '?'}" if report else "working"
-        left = run.seconds_left()
+        left = run.seconds_left(report)
         rest = f"  about {format_seconds(left)} left" if left else ""
         metrics = format_metrics(report.get("metrics", {}))
         click.echo(safe_text(f"{run.script}:{run.version}  RUNNING  {step}  {metrics}{rest}"))

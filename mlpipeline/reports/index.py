@@ -185,30 +185,27 @@ class _Reading:
         if line.startswith(b'{"event":"start","run_id":"'):
             # looked into only if no end follows: an end says all that the start does
             self.starts[line[27:].partition(b'"')[0].decode(errors="replace")] = (line, offset, self.lines)
-        elif line.strip():
-            self._read(line, offset, self.lines)
+        elif line.strip() and (row := self._row(line, offset, self.lines)):
+            self.ended.append(row)
 
     def open_starts(self) -> list[tuple[Any, ...]]:
         """Return the rows of the starts without an end."""
-        ended, self.ended = self.ended, []
-        for line, offset, number in list(self.starts.values()):
-            self._read(line, offset, number)
-        found, self.ended = self.ended, ended
-        return found
+        rows = [self._row(*start) for start in list(self.starts.values())]
+        return [row for row in rows if row]
 
-    def _read(self, line: bytes, offset: int, number: int) -> None:
+    def _row(self, line: bytes, offset: int, number: int) -> tuple[Any, ...] | None:
+        """Return the row of a record; None where the line is damaged, which is noted."""
         try:
             record = Record.from_line(line)
         except RecordError as error:
             self.damaged.append((self.file, number, str(error)))
-            return
+            return None
         self.starts.pop(record.run_id, None)
         details = record.details
         ended = str(details.get("ended") or details.get("started") or "")
         place = ended
-        if (
-            record.event == "end"
-        ):  # the order of the lines of one host counts more than its clock, which may be set back
+        if record.event == "end":
+            # the order of the lines of one host counts more than its clock, which may be set back
             self.place = max(self.place, ended)
             place = f"{self.place} {number:09d}"
         row = (
@@ -236,7 +233,7 @@ class _Reading:
             offset,
         )
         # half a character, as a file name that is no Unicode has: SQLite takes none
-        self.ended.append(row if b"\\ud" not in line else tuple(map(_storable, row)))
+        return row if b"\\ud" not in line else tuple(map(_storable, row))
 
 
 def _storable(value: Any) -> Any:
@@ -306,8 +303,3 @@ def _mark(path: Path, size: int) -> bytes:
             return first + file.read(min(size, _MARK_BYTES))
     except OSError:
         return b""
-
-
-def parsed(text: str) -> Any:
-    """Return what a column of parameters or metrics holds."""
-    return json.loads(text)

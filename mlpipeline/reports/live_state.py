@@ -167,8 +167,9 @@ def _overview_data(overview: Overview) -> tuple[dict[str, Any], object]:
 
 def _running_data(row: RunningRow) -> dict[str, Any]:
     report = row.progress()
-    step, total = _number(report.get("step")), _number(report.get("total"))
-    spent = max(0.0, (_number(report.get("time")) or 0.0) - row.started)  # a script may have written anything
+    # a script may have written anything
+    step, total, moment = (_number(report.get(name)) for name in ("step", "total", "time"))
+    left = row.seconds_left({"step": step, "total": total, "time": moment})
     told = report.get("metrics", {})
     metrics = {name: value for name, value in told.items() if isinstance(value, int | float | str)}
     return {
@@ -179,7 +180,7 @@ def _running_data(row: RunningRow) -> dict[str, Any]:
         "total": total,
         "metrics": plain(metrics),
         "seconds": round(max(0.0, time.time() - row.started), 1),
-        "seconds_left": round(max(0.0, spent * (total / step - 1)), 1) if step and total else None,
+        "seconds_left": None if left is None else round(left, 1),
     }
 
 
