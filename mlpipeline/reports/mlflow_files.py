@@ -10,6 +10,7 @@ from typing import NamedTuple
 from mlpipeline.locks import goes_on
 from mlpipeline.project import ARTIFACTS_FOLDER, METRICS_FILE
 from mlpipeline.records import Status
+from mlpipeline.reports.difference import kept_code
 from mlpipeline.reports.history import History, Run
 from mlpipeline.reports.printed import OUTPUT_FILE
 from mlpipeline.reports.run_log import LogTail
@@ -35,9 +36,10 @@ def files_of(history: History, run: Run, *, owns_model: bool) -> Iterator[Upload
     if folder is None:
         return
     if re.fullmatch(r"\w[\w.-]*", run.run_id):  # a journal may be written by anybody
-        yield from _below(folder / ARTIFACTS_FOLDER / run.run_id, "")
+        yield from _below(folder / ARTIFACTS_FOLDER / run.run_id)
     if re.fullmatch(r"[0-9a-f]+", run.source_digest):
-        yield from _below(folder / "code" / run.source_digest[:12], "code")
+        for name, path in (kept_code(history, run) or {}).items():
+            yield Upload(path, f"code/{name}".rpartition("/")[0])
     has_model = owns_model and run.status in list(Status) and Status(run.status).is_done
     if has_model and not goes_on(history.project, run.model_dir):
         yield from (Upload(path, "model") for path in _files(folder) if not _NO_MODEL.fullmatch(path.name))
@@ -50,11 +52,11 @@ def printed_by(history: History, run: Run) -> str:
     return piece.text if piece else ""
 
 
-def _below(folder: Path, target: str) -> Iterator[Upload]:
+def _below(folder: Path) -> Iterator[Upload]:
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             inner = path.parent.relative_to(folder).as_posix()
-            yield Upload(path, "/".join(part for part in (target, inner) if part not in ("", ".")))
+            yield Upload(path, inner if inner != "." else "")
 
 
 def _files(folder: Path) -> list[Path]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from mlpipeline.reports.difference import kept_code
 from mlpipeline.reports.history import History, Run
 from mlpipeline.reports.page_artifacts import artifacts_data
 from mlpipeline.reports.run_log import LogTail
@@ -31,23 +33,19 @@ def details_data(history: History, run: Run, *, with_artifacts: bool = True) -> 
         "source_digest": run.source_digest,
         "model_dir": run.model_dir,
         "error": _text(record.get("error")),
-        "code": code_data(folder, run.source_digest) if folder else [],
+        "code": code_data(kept_code(history, run) or {}),
         "log": log_data(folder, run) if folder else "",
         "artifacts": artifacts_data(folder, run.run_id) if folder and with_artifacts else [],
     }
 
 
-def code_data(folder: Path, source_digest: str) -> list[dict[str, str]]:
-    """Return the copies of the code that a run used: `name` and `text` of each file."""
-    if not source_digest.isalnum():
-        return []
-    root = folder / "code" / source_digest[:12]
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+def code_data(files: Mapping[str, Path]) -> list[dict[str, str]]:
+    """Return `name` and `text` of each file of code, as much as there is room for."""
     found, room = [], _LONGEST_CODE
-    for path in files:
+    for name, path in files.items():
         text = _read(path, room)
         room -= len(text)
-        found.append({"name": path.relative_to(root).as_posix(), "text": text})
+        found.append({"name": name, "text": text})
     return found
 
 
